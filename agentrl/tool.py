@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from agentrl.env import StepResult, TextEnv
 from agentrl.errors import ConfigError, ToolError
+from agentrl.tags import Tags
 
 
 @dataclass(frozen=True)
@@ -118,38 +119,60 @@ def decode_calls(text: str) -> list[ToolCall] | None:
 
 
 class ToolEnv(TextEnv):
-    """An environment whose actions are calls of `functions`; anything else the policy says is its answer.
+    """An environment whose actions are calls of `functions`, and an answer.
 
-    Subclasses fill ``self.functions`` (names to `Tool`) and write `answer`.
+    The policy writes them in one of two forms: as function calls (anything else that it says is its answer), or, where
+    ``tags`` are given, as tags in text. Subclasses call `use` and write `answer`.
     """
 
     functions: dict[str, Tool]
+    tags: Tags | None = None
+    """The names of the tags; None for function calls."""
 
-    def use(self, *functions: Callable[..., Any]) -> None:
-        """Offer typed functions to the policy."""
+    def use(self, *functions: Callable[..., Any], tags: Tags | None = None) -> None:
+        """Offer typed functions to the policy, by their schemas or, with ``tags``, by tags that the instructions name.
+
+        Raises:
+            ConfigError: a tag stands for a tool that is not among the functions.
+        """
         made = [Tool.of(f) for f in functions]
         self.functions = {tool.name: tool for tool in made}
-        self.tools = [tool.schema for tool in made]
+        self.tags = tags
+        self.tools = [] if tags else [tool.schema for tool in made]
+        if tags and (missing := set(tags.tools.values()) - set(self.functions)):
+            raise ConfigError(f"Tags for {', '.join(sorted(missing))}, but the tools are {', '.join(self.functions)}.")
 
     def answer(self, text: str) -> StepResult:
         """Judge a final answer. Same result as ``step``."""
         raise ConfigError(f"{type(self).__name__} does not define answer(text).")
 
     def step(self, text: str) -> StepResult:
-        calls = decode_calls(text)
-        if calls is None:
-            return self.answer(text)
-        outputs, valid = [], True
+        if self.tags is None:
+            calls = decode_calls(text)
+            return self.answer(text) if calls is None else self.call(calls)
+        action = self.tags.read(text)
+        if action.problem:
+            return action.problem, 0.0, False, False, {"valid": False, "tool_calls": 0, "tools": []}
+        if not action.tool:
+            return self.answer(action.content)
+        first = next(iter(self.functions[action.tool].arguments.model_fields))
+        shown, reward, terminated, truncated, info = self.call([ToolCall(action.tool, {first: action.content})])
+        return self.tags.show(shown), reward, terminated, truncated, info
+
+    def call(self, calls: Sequence[ToolCall]) -> StepResult:
+        """Carry out calls, one after the other; ``info["tools"]`` names those that gave a result."""
+        outputs, done = [], []
         for call in calls:
             try:
                 tool = self.functions.get(call.name)
                 if tool is None:
                     raise ToolError(f"There is no tool '{call.name}'. Tools: {', '.join(self.functions)}.")
                 outputs.append(tool(call.arguments))
+                done.append(call.name)
             except ToolError as error:
                 outputs.append(f"Error: {error}")
-                valid = False
-        return "\n".join(outputs), 0.0, False, False, {"valid": valid, "tool_calls": len(calls)}
+        info = {"valid": len(done) == len(calls), "tool_calls": len(calls), "tools": done}
+        return "\n".join(outputs), 0.0, False, False, info
 
 
 def read_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

@@ -73,6 +73,12 @@ _BUILTIN = (
         "Chores in a house by text: ALFWorld, native, on generated houses or the real games.",
         gymnasium_id="agentrl/Household-v0",
     ),
+    EnvSpec(
+        "search",
+        "agentrl.envs.search:Search",
+        "Multi-hop question answering by searching: a generated encyclopedia, or files of questions and any corpus.",
+        gymnasium_id="agentrl/Search-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

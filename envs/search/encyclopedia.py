@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from agentrl.envs.search.levels import Level
@@ -45,7 +46,7 @@ class World:
     """
 
     def __init__(self, level: Level, seed: int) -> None:
-        self.level = level
+        self.level, self.seed = level, seed
         self._rng = random.Random(f"encyclopedia {level.name} {seed}")
         self.relations: tuple[Relation, ...] = tuple(r for r in RELATIONS.values() if r.name in level.relations)
         """What passages say, in their order."""
@@ -113,7 +114,9 @@ class World:
             if relation.name == "capital":
                 self._choose_capitals(side)
                 continue
-            values = [self._number(relation) for _ in subjects] if relation.is_number else self._objects(relation, side)
+            values: Sequence[str | int] = (
+                [self._number(relation) for _ in subjects] if relation.is_number else self._objects(relation, side)
+            )
             self.facts |= {(name, relation.name): value for name, value in zip(subjects, values, strict=True)}
         if self.level.works:
             self._make_loyal(side)
@@ -135,7 +138,7 @@ class World:
         return self._rng.randrange(20, 1000) * (1000 if relation.name == "population" else 1)
 
     def _choose_capitals(self, side: str) -> None:
-        cities = defaultdict(list)
+        cities: defaultdict[str | int, list[str]] = defaultdict(list)
         for city in self.things[side, "city"]:
             cities[self.facts[city, "country"]].append(city)
         for country in self.things[side, "country"]:
@@ -144,7 +147,7 @@ class World:
 
     def _make_loyal(self, side: str) -> None:
         """Directors work with the studios of their first two films, so that some of their films share one."""
-        studios = defaultdict(list)
+        studios: defaultdict[str | int, list[str | int]] = defaultdict(list)
         for film in self.things[side, "film"]:
             known = studios[self.facts[film, "director"]]
             if len(known) == 2:

@@ -23,6 +23,9 @@ Kramer Lambert Lindgren Lowell Marlow Mason Mercer Miller Moreau Nolan Norris Os
 Quinn Ramsey Redmond Reeves Sawyer Schubert Sexton Sheppard Slater Spencer Sutter Tanner Thatcher Tucker
 Turner Vance Wagner Walton Weaver Zeller""".split()
 
+_OTHER_FIRST = _FIRST[26:] + _FIRST[:26]
+"""In another order: a passage of a lower level does not name two things with the same first word."""
+
 WORDS: dict[str, tuple[list[str], list[str]]] = {
     "person": (_GIVEN, _FAMILY),
     "city": (
@@ -39,7 +42,7 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
         Sylmark Corvenia Istria Jorvania Myrland Peldora Rhodia Savonia Torvald Ulmaria Wendor Yastria""".split(),
     ),
     "river": (
-        _FIRST,
+        _OTHER_FIRST,
         """Otter Heron Salmon Beaver Swan Trout Pike Crane Dove Elk Ferret Goose Hare Ibis Kite Lark Mink
         Newt Plover Raven Seal Stork Teal Wolf""".split(),
     ),
@@ -67,7 +70,7 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
         Textiles Toys Trading Watches""".split(),
     ),
     "university": (
-        _FIRST,
+        _OTHER_FIRST,
         """College Institute Academy University School Seminary Conservatory Polytechnic Lyceum Faculty
         Observatory Gymnasium Athenaeum Cloister Library Campus""".split(),
     ),

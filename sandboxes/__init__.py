@@ -3,6 +3,7 @@
 if __name__ == "sandboxes":
     raise ImportError("Import `agentrl.sandboxes`, not `sandboxes`.")
 
+from agentrl.sandboxes.backends import Backend, open_backend
 from agentrl.sandboxes.local import LocalBackend
 from agentrl.sandboxes.pool import SandboxPool
 from agentrl.sandboxes.session import Session
@@ -18,6 +19,7 @@ from agentrl.sandboxes.spec import (
 )
 
 __all__ = [
+    "Backend",
     "Capabilities",
     "ExecResult",
     "FileRefused",
@@ -29,4 +31,5 @@ __all__ = [
     "SandboxSpec",
     "SandboxUnavailable",
     "Session",
+    "open_backend",
 ]

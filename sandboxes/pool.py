@@ -11,18 +11,11 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Protocol, Self
+from typing import Self
 
+from agentrl.sandboxes.backends import Backend
 from agentrl.sandboxes.session import Session
 from agentrl.sandboxes.spec import SandboxBusy, SandboxSpec, SandboxUnavailable
-
-
-class Backend(Protocol):
-    """What creates sessions."""
-
-    async def create(self, spec: SandboxSpec | None = None) -> Session:
-        """A new session. Raises SandboxUnavailable."""
-        ...
 
 
 class SandboxPool:
@@ -58,12 +51,45 @@ class SandboxPool:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """One sandbox for one episode; closed at the end, whatever happens.
+        """One sandbox for one episode; closed at the end, whatever happens. Raises as `open`."""
+        session = await self.open()
+        try:
+            yield session
+        finally:
+            await asyncio.shield(self.give_back(session))
+
+    async def open(self) -> Session:
+        """One sandbox, for whoever will `give_back` it.
 
         Raises:
             SandboxBusy: no place became free within ``patience`` seconds.
             SandboxUnavailable: it could not be created.
         """
+        await self.place()
+        try:
+            return await self.take()
+        except BaseException:
+            self.running.release()
+            raise
+
+    async def fork(self, session: Session) -> Session:
+        """Another one with the state of ``session``. Raises as `open`, and NotForkable."""
+        await self.place()
+        try:
+            return (await session.fork(1))[0]
+        except BaseException:
+            self.running.release()
+            raise
+
+    async def give_back(self, session: Session) -> None:
+        """Close a session of `open` or `fork`; its place is free then."""
+        try:
+            await session.close()
+        finally:
+            self.running.release()
+
+    async def place(self) -> None:
+        """Wait for a place among those that run."""
         if self.closed:
             raise SandboxUnavailable("The pool of sandboxes is closed.")
         try:
@@ -71,21 +97,13 @@ class SandboxPool:
                 await self.running.acquire()
         except TimeoutError:
             raise SandboxBusy(f"All {self.size} sandboxes were busy for {self.patience} s. Raise size=.") from None
-        try:
-            session = await self.take()
-            try:
-                yield session
-            finally:
-                await asyncio.shield(session.close())
-        finally:
-            self.running.release()
 
     async def take(self) -> Session:
         """A session that waited, if it still lives, or a new one."""
         session = None
         while session is None and self.waiting:
             session = self.waiting.popleft()
-            if session.dead or session.channel.reader.at_eof():
+            if session.lost():
                 await session.close()
                 session = None
         self.fill()

@@ -200,6 +200,10 @@ class Session:
             raise FileRefused(f"{frame.get('path', frame['op'])!r}: {answer['refused']}.")
         return answer
 
+    def lost(self) -> bool:
+        """Whether the session is known to be gone, without asking it."""
+        return bool(self.dead) or self.channel.reader.at_eof()
+
     async def close(self) -> str:
         """End the sandbox and everything in it; again is nothing. Returns what it said outside of frames."""
         self.dead = self.dead or "it was closed"

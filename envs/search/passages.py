@@ -111,7 +111,16 @@ def passage(item: object, number: int) -> Passage:
     for key, value in (("title", title), ("text", text)):
         if not isinstance(value, str):
             raise ValueError(f"its {key} is {_what(value)}, not text. {EXPECTED}")
-    return Passage(str(name), title, text)
+    return Passage(str(name), _whole(title), _whole(text))
+
+
+def _whole(text: str) -> str:
+    """Text without half characters (lone surrogates), which JSON can hold and UTF-8 cannot.
+
+    >>> _whole("a\\ud800b")
+    'a?b'
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _what(value: object) -> str:

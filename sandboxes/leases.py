@@ -53,6 +53,8 @@ class Leases:
         """Sessions that live, start, end, or are about to start."""
         self.starts = asyncio.Semaphore(limits.max_starting)
         self.draining = False
+        self.hurried = False
+        """Whether closing waits for nothing any more."""
         self.sweeper: asyncio.Task[None] | None = None
 
     # -- making
@@ -221,7 +223,7 @@ class Leases:
         if lease.ending is None:
             self.live.pop(lease.id, None)
             remember(self.ended, lease.id, why)
-            log.info("%s ended: %s", lease.id, why)
+            log.info("session %s... ended: %s", lease.id[:8], why)
             lease.ending = asyncio.create_task(self.finish(lease))
         return lease.ending
 
@@ -230,7 +232,7 @@ class Leases:
         try:
             await lease.session.close()
         except Exception:
-            log.exception("%s could not be closed", lease.id)
+            log.exception("session %s... could not be closed", lease.id[:8])
         finally:
             self.leave()
 
@@ -256,7 +258,7 @@ class Leases:
     async def close(self, patience: float) -> None:
         """Take nothing new, let what is under way end for ``patience`` seconds, end every lease, close the backend."""
         self.draining = True
-        await until(lambda: not self.under_way(), patience)
+        await until(lambda: self.hurried or not self.under_way(), patience)
         for lease in list(self.live.values()):
             self.end(lease, "the server is shutting down")
         await until(lambda: not self.places, END_S)

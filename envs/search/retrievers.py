@@ -67,7 +67,8 @@ def open_retriever(spec: str | None, corpus: Sequence[Passage] | str | Path | No
     if kind in ("http", "https"):
         from agentrl.envs.search.remote import Remote
 
-        return _made(Remote, spec, options, spec)
+        server: Retriever = _made(Remote, spec, options, spec)
+        return server
     if kind not in KINDS:
         raise UnknownName("retriever", spec, ["http://HOST/PATH", *KINDS], hint="See agentrl.envs.search.retrievers.")
     maker, takes = KINDS[kind]

@@ -30,8 +30,6 @@ ANSWER_BYTES = 256 << 20
 """The longest answer taken."""
 CONNECT_S, WRITE_S, POOL_S = 10.0, 30.0, 5.0
 """Seconds for a connection, for each piece of a request, and for a free connection."""
-MARGIN_S = 15.0
-"""Seconds beyond a run's own time after which its answer is late: more than the server's own watchdog takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +44,8 @@ class Patience:
     """The longest wait, if the server does not ask for more."""
     total_s: float = 60.0
     """Seconds for a call with all its tries, beside the time of what it asks for."""
+    late_s: float = 15.0
+    """Seconds beyond the time of what it asks for after which an answer is late; a server's own watchdog takes 5."""
 
 
 class Reply(NamedTuple):
@@ -156,7 +156,7 @@ class Calls:
             NoAnswer: it was not, within what ``patience`` allows.
         """
         patience = patience or self.patience
-        end = time.monotonic() + run_s + MARGIN_S + patience.total_s
+        end = time.monotonic() + run_s + patience.late_s + patience.total_s
         request = {"method": method, "url": self.place(path, query), "content": content}
         code, maybe_done, trouble = "", False, ""
         asked_s: float | None = None
@@ -166,7 +166,7 @@ class Calls:
             code, asked_s = "", None
             try:
                 async with asyncio.timeout_at(asyncio.get_running_loop().time() + end - time.monotonic()):
-                    reply = await self.once(request, run_s + MARGIN_S, raw)
+                    reply = await self.once(request, run_s + patience.late_s, raw)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
                 trouble = f"no connection to {self.url}: {error or type(error).__name__}"
                 continue

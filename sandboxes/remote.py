@@ -32,7 +32,7 @@ from agentrl.sandboxes.spec import (
 T = TypeVar("T")
 CREATE_S = 120.0
 """Seconds that a server may need for a new sandbox, with the wait for its turn."""
-FIRST = Patience(tries=5, total_s=10.0)
+FIRST = Patience(tries=5, total_s=10.0, late_s=5.0)
 """For the first question to a server."""
 
 
@@ -159,7 +159,7 @@ class RemoteBackend:
 
         async def tell() -> None:
             with contextlib.suppress(NoAnswer):
-                await self.side.ask("DELETE", f"/v1/creations/{key}", patience=SOON)
+                await self.side.ask("DELETE", f"/v1/creations/{key}", run_s=5.0, patience=SOON)
 
         task = asyncio.ensure_future(tell())
         self.leftovers.add(task)

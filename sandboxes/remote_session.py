@@ -32,7 +32,7 @@ TOKEN = "AGENTRL_SANDBOX_TOKEN"
 """The environment variable of the token, on both sides."""
 FORK_S = 600.0
 """Seconds that it may need for a fork, which runs the session's cells again."""
-SOON = Patience(tries=3, total_s=5.0)
+SOON = Patience(tries=3, total_s=5.0, late_s=5.0)
 """For what may fail: closing, heartbeats."""
 UNDONE: dict[str, type[SandboxError]] = {"busy": SandboxBusy, "unavailable": SandboxUnavailable}
 """Answers after which everything is as it was before."""
@@ -187,7 +187,7 @@ class RemoteSession(Session):
     async def beat(self) -> None:
         """Tell the server that the session is still wanted, and learn if it is gone."""
         with contextlib.suppress(NoAnswer):
-            reply = await self.backend.side.ask("POST", f"{self.path}/heartbeat", patience=SOON)
+            reply = await self.backend.side.ask("POST", f"{self.path}/heartbeat", run_s=0.0, patience=SOON)
             if reply.data.get("code") == "session_gone":
                 self.lose(reply.why())
 
@@ -195,7 +195,7 @@ class RemoteSession(Session):
         """Have the server end it; a server that does not answer ends it ``idle_s`` after the last heartbeat."""
         self.backend.sessions.discard(self)
         try:
-            await self.backend.side.ask("DELETE", self.path, run_s=15.0, patience=SOON)
+            await self.backend.side.ask("DELETE", self.path, run_s=5.0, patience=SOON)
         except NoAnswer as error:
             return f"the server did not confirm its end: {error}"
         return ""

@@ -86,9 +86,9 @@ def _seal(file: Path) -> list[int]:
         return [size, zlib.crc32(stream.read(ENDS), crc)]
 
 
-def watched(items: Iterable[T], what: str, total: int | None) -> Iterator[T]:
+def watched(items: Iterable[T], what: str, total: int | None, *, large: int = LARGE) -> Iterator[T]:
     """The items, with a progress bar on a terminal where there are many (or it is not known how many)."""
-    if not sys.stderr.isatty() or (total is not None and total < LARGE):
+    if not sys.stderr.isatty() or (total is not None and total < large):
         yield from items
         return
     from rich.console import Console

@@ -84,7 +84,8 @@ class Calls:
     Args:
         url: ``http://HOST:PORT`` or ``https://...``; a path in it comes before every path.
         token: sent as ``Authorization: Bearer``.
-        connections: at the same time; a run takes one for as long as it takes.
+        connections: at the same time. Few: httpx looks through all of its connections for every request, so that
+            whoever makes many calls at once takes a `twin` for each.
         proxy: an HTTP proxy; the environment's is not taken, so that the token goes nowhere else.
         verify: an `ssl.SSLContext`, for a certificate that the system does not know.
 
@@ -98,7 +99,7 @@ class Calls:
         token: str | None = None,
         *,
         patience: Patience | None = None,
-        connections: int = 256,
+        connections: int = 16,
         proxy: str | None = None,
         verify: Any = True,
     ) -> None:
@@ -108,14 +109,15 @@ class Calls:
             raise ConfigError(f"'{url}' is not a URL: {error}.") from None
         if self.url.scheme not in ("http", "https") or not self.url.host:
             raise ConfigError(f"'{url}' is not the URL of a sandbox server, such as http://127.0.0.1:8765.")
+        if self.url.userinfo:
+            raise ConfigError("A name or password in the URL would end up in messages: pass token= instead.")
         if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
             raise ConfigError("A token is one word of printable ASCII.")
         self.token = token
         self.patience = patience or Patience()
-        self.options: dict[str, Any] = {"proxy": proxy, "verify": verify}
-        self.limits = httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0
-        )
+        self.proxy = proxy
+        self.verify = httpx.create_ssl_context(trust_env=False) if verify is True else verify  # slow to make
+        self.connections = connections
         self.random = random.Random()
         """Its own: the waits must not move anybody's seeds."""
         self.client: httpx.AsyncClient | None = None
@@ -126,10 +128,23 @@ class Calls:
             headers = {"Accept-Encoding": "identity", "User-Agent": "agentrl-sandbox"}
             if self.token:
                 headers["Authorization"] = f"Bearer {self.token}"
+            number = self.connections
+            limits = httpx.Limits(max_connections=number, max_keepalive_connections=number, keepalive_expiry=30.0)
             self.client = httpx.AsyncClient(
-                headers=headers, limits=self.limits, trust_env=False, follow_redirects=False, **self.options
+                headers=headers, limits=limits, verify=self.verify, proxy=self.proxy, trust_env=False
             )
         return self.client
+
+    def twin(self, connections: int = 1) -> Calls:
+        """The same server over connections of its own."""
+        return Calls(
+            str(self.url),
+            self.token,
+            patience=self.patience,
+            connections=connections,
+            proxy=self.proxy,
+            verify=self.verify,
+        )
 
     async def ask(
         self,

@@ -25,6 +25,7 @@ from agentrl.sandboxes.spec import (
     FileRefused,
     SandboxBusy,
     SandboxDied,
+    SandboxError,
     SandboxSpec,
     SandboxUnavailable,
     Status,
@@ -42,13 +43,14 @@ QUEUE_S = 60.0
 class Nothing(Channel):
     """There is no channel: a sandbox lives for one call."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls) -> None:
         self.reader = asyncio.StreamReader()
+        self.calls = calls
 
     async def close(self) -> str:
-        """Nothing to do."""
-        if not self.reader.at_eof():
-            self.reader.feed_eof()
+        """End the connection."""
+        self.reader.feed_eof()
+        await self.calls.close()
         return ""
 
 
@@ -62,13 +64,13 @@ class FusionSession(Session):
     def __init__(self, calls: Calls, spec: SandboxSpec) -> None:
         if spec.env or spec.preload:
             raise SandboxUnavailable("SandboxFusion's protocol knows no env and no preload; leave them out.")
-        super().__init__(spec, FUSION.tier, Nothing(), self.another)
+        super().__init__(spec, FUSION.tier, Nothing(calls), self.another)
         self.calls = calls
         self.files = dict(spec.files)
 
     async def another(self) -> Session:
         """A session of the same spec."""
-        return FusionSession(self.calls, self.spec)
+        return FusionSession(self.calls.twin(), self.spec)
 
     async def run_python(self, code: str, *, timeout: float = 10.0, max_output: int = 65536) -> ExecResult:
         """Run a program; its names do not stay. Raises SandboxBusy, SandboxDied."""
@@ -90,6 +92,8 @@ class FusionSession(Session):
         async with self.turn:
             if self.dead:
                 raise SandboxDied(f"The sandbox is gone: {self.dead}.")
+            if not 0 < timeout < float("inf"):
+                raise SandboxError(f"timeout={timeout}: a number of seconds above 0 is wanted.")
             asked = {
                 "code": code, "language": language, "run_timeout": timeout, "compile_timeout": COMPILE_S,
                 "memory_limit_MB": self.spec.memory_mb, "stdin": stdin, "fetch_files": list(self.files),
@@ -149,7 +153,7 @@ class FusionSession(Session):
     async def fork(self, n: int) -> list[Session]:
         """``n`` sessions with the same files."""
         self.checked("x")
-        copies = [FusionSession(self.calls, self.spec) for _ in range(n)]
+        copies = [FusionSession(self.calls.twin(), self.spec) for _ in range(n)]
         for copy in copies:
             copy.files = dict(self.files)
         return list(copies)

@@ -46,7 +46,6 @@ class RemoteBackend:
         ttl_s: seconds that a session may live; the server may allow less.
         idle_s: seconds after which a session is ended whose client has died.
         patience: how often and how long a call is made again.
-        connections: at the same time; a run takes one for as long as it takes.
         proxy: an HTTP proxy; those of the environment are not taken.
         verify: an `ssl.SSLContext`, for a certificate that the system does not know.
 
@@ -67,7 +66,6 @@ class RemoteBackend:
         ttl_s: float = 6 * 3600.0,
         idle_s: float = 300.0,
         patience: Patience | None = None,
-        connections: int = 256,
         proxy: str | None = None,
         verify: Any = True,
     ) -> None:
@@ -76,10 +74,9 @@ class RemoteBackend:
         self.url, self.protocol = url, protocol
         self.ttl_s, self.idle_s = ttl_s, idle_s
         token = os.environ.get(TOKEN) or None if token is None else token
-        self.calls = Calls(url, token, patience=patience, connections=connections, proxy=proxy, verify=verify)
-        self.side = Calls(url, token, connections=16, proxy=proxy, verify=verify)
-        """For heartbeats and ends, which must not wait for runs."""
-        self.info = in_thread(self.probe(Calls(url, token, proxy=proxy, verify=verify)))
+        self.calls = Calls(url, token, patience=patience, proxy=proxy, verify=verify)
+        """For heartbeats and ends; each session has a twin of it, with one connection."""
+        self.info = in_thread(self.probe(self.calls.twin()))
         """What the server says of itself; empty for SandboxFusion."""
         self.capabilities = FUSION if protocol == "sandboxfusion" else capabilities_of(self.info)
         self.tier = self.capabilities.tier
@@ -119,30 +116,30 @@ class RemoteBackend:
         """
         spec = spec or SandboxSpec()
         if self.protocol == "sandboxfusion":
-            return FusionSession(self.calls, spec)
-        key = new_id()
+            return FusionSession(self.calls.twin(), spec)
+        key, calls = new_id(), self.calls.twin()
         asked = {"spec": SpecBody.of(spec), "idempotency_key": key, "ttl_s": self.ttl_s, "idle_s": self.idle_s}
         try:
-            reply = await self.calls.ask("POST", "/v1/sessions", content=dump(asked), run_s=CREATE_S)
+            reply = await calls.ask("POST", "/v1/sessions", content=dump(asked), run_s=CREATE_S)
             if reply.status in (401, 403):
                 raise refused(reply.why())
             if reply.status != 201:
                 raise SandboxUnavailable(f"The server creates no sandbox: {reply.why()}.")
-            return self.adopt(spec, reply.data)
-        except NoAnswer as error:
-            self.abandon(key)
-            kind = SandboxUnavailable if error.maybe_done else UNDONE.get(error.code, SandboxUnavailable)
-            raise kind(f"No sandbox was created: {error}.") from error
-        except (KeyError, TypeError, ValueError) as error:
-            self.abandon(key)
-            raise SandboxUnavailable(f"The server answered out of form: {error!r}.") from error
-        except asyncio.CancelledError:
-            self.abandon(key)
+            return self.adopt(spec, reply.data, calls)
+        except BaseException as error:
+            if not isinstance(error, SandboxUnavailable):
+                self.abandon(key)
+            await calls.close()
+            if isinstance(error, NoAnswer):
+                kind = SandboxUnavailable if error.maybe_done else UNDONE.get(error.code, SandboxUnavailable)
+                raise kind(f"No sandbox was created: {error}.") from error
+            if isinstance(error, (KeyError, TypeError, ValueError)):
+                raise SandboxUnavailable(f"The server answered out of form: {error!r}.") from error
             raise
 
-    def adopt(self, spec: SandboxSpec, lease: Json) -> RemoteSession:
+    def adopt(self, spec: SandboxSpec, lease: Json, calls: Calls) -> RemoteSession:
         """A session that the server has made; it gets heartbeats from now on."""
-        session = RemoteSession(self, spec, lease)
+        session = RemoteSession(self, spec, lease, calls)
         self.sessions.add(session)
         if self.beats is None or self.beats.done():
             self.beats = asyncio.create_task(self.keep_alive())
@@ -159,7 +156,7 @@ class RemoteBackend:
 
         async def tell() -> None:
             with contextlib.suppress(NoAnswer):
-                await self.side.ask("DELETE", f"/v1/creations/{key}", run_s=5.0, patience=SOON)
+                await self.calls.ask("DELETE", f"/v1/creations/{key}", run_s=5.0, patience=SOON)
 
         task = asyncio.ensure_future(tell())
         self.leftovers.add(task)
@@ -171,7 +168,6 @@ class RemoteBackend:
             self.beats.cancel()
         await asyncio.gather(*(session.close() for session in list(self.sessions)), *self.leftovers)
         await self.calls.close()
-        await self.side.close()
 
 
 HINT = "Start one with: agentrl sandbox serve"

@@ -7,11 +7,11 @@ import base64
 import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentrl.errors import NotForkable
-from agentrl.sandboxes.calls import NoAnswer, Patience, Reply
+from agentrl.sandboxes.calls import Calls, NoAnswer, Patience, Reply
 from agentrl.sandboxes.guest import GRACE_S
 from agentrl.sandboxes.messages import BadRequest, Json, dump, result_of
 from agentrl.sandboxes.session import CODE_CHARS, WATCHDOG_S, Channel, Session
@@ -63,9 +63,11 @@ class RemoteSession(Session):
     server refuses the token) and SandboxError (the server does not allow it; nothing was done).
     """
 
-    def __init__(self, backend: RemoteBackend, spec: SandboxSpec, lease: Json) -> None:
+    def __init__(self, backend: RemoteBackend, spec: SandboxSpec, lease: Json, calls: Calls) -> None:
         super().__init__(spec, str(lease["tier"]), Remains(self.end), lambda: backend.create(spec))
-        self.backend = backend
+        self.backend, self.calls = backend, calls
+        self.asking = False
+        """Whether a call is under way."""
         self.id = str(lease["id"])
         self.idle_s = max(float(lease["idle_s"]), 0.03)
         self.replayed = int(lease["replayed"])
@@ -86,6 +88,8 @@ class RemoteSession(Session):
 
     async def execute(self, asked: Json, timeout: float, max_output: int) -> ExecResult:
         """Run a cell or a command."""
+        if not 0 < timeout < float("inf"):
+            raise SandboxError(f"timeout={timeout}: a number of seconds above 0 is wanted.")
         asked |= {"request_id": new_id(), "timeout_s": timeout, "max_output_bytes": max_output}
         reply = await self.call("POST", "exec", dump(asked), run_s=timeout + GRACE_S + WATCHDOG_S)
         try:
@@ -119,7 +123,7 @@ class RemoteSession(Session):
         key = new_id()
         try:
             reply = await self.call("POST", "fork", dump({"request_id": key, "n": n}), run_s=FORK_S)
-            return [self.backend.adopt(self.spec, lease) for lease in reply.data["sessions"]]
+            return [self.backend.adopt(self.spec, lease, self.calls.twin()) for lease in reply.data["sessions"]]
         except (KeyError, TypeError, ValueError) as error:
             self.backend.abandon(key)
             self.lose(f"its server answered out of form ({error!r})")
@@ -143,9 +147,7 @@ class RemoteSession(Session):
             if self.dead:
                 raise SandboxDied(f"The sandbox is gone: {self.dead}.")
             try:
-                reply = await self.backend.calls.ask(
-                    method, f"{self.path}/{verb}", content=content, query=query, run_s=run_s, raw=raw
-                )
+                reply = await self.ask(method, verb, content=content, query=query, run_s=run_s, raw=raw)
             except NoAnswer as error:
                 if not error.maybe_done and error.code in UNDONE:
                     raise UNDONE[error.code](f"The server could not do it: {error}.") from error
@@ -156,6 +158,16 @@ class RemoteSession(Session):
                 await asyncio.shield(self.close())
                 raise
             return self.judge(reply)
+
+    async def ask(self, method: str, verb: str, **how: Any) -> Reply:
+        """A call over the session's own connection, which ends with the last one. Raises NoAnswer."""
+        self.asking = True
+        try:
+            return await self.calls.ask(method, f"{self.path}/{verb}", **how)
+        finally:
+            self.asking = False
+            if self.closing is not None:
+                await self.calls.close()
 
     def judge(self, reply: Reply) -> Reply:
         """The reply if it is a good one; else the exception that it means."""
@@ -176,6 +188,7 @@ class RemoteSession(Session):
     def lose(self, why: str) -> None:
         """Give the session up; what may be left of it is ended in the background."""
         self.dead = self.dead or why
+        self.backend.sessions.discard(self)
         if self.closing is None:
             self.closing = asyncio.ensure_future(self.channel.close())
 
@@ -187,15 +200,17 @@ class RemoteSession(Session):
     async def beat(self) -> None:
         """Tell the server that the session is still wanted, and learn if it is gone."""
         with contextlib.suppress(NoAnswer):
-            reply = await self.backend.side.ask("POST", f"{self.path}/heartbeat", run_s=0.0, patience=SOON)
+            reply = await self.backend.calls.ask("POST", f"{self.path}/heartbeat", run_s=0.0, patience=SOON)
             if reply.data.get("code") == "session_gone":
                 self.lose(reply.why())
 
     async def end(self) -> str:
         """Have the server end it; a server that does not answer ends it ``idle_s`` after the last heartbeat."""
         self.backend.sessions.discard(self)
+        if not self.asking:
+            await self.calls.close()
         try:
-            await self.backend.side.ask("DELETE", self.path, run_s=5.0, patience=SOON)
+            await self.backend.calls.ask("DELETE", self.path, run_s=5.0, patience=SOON)
         except NoAnswer as error:
             return f"the server did not confirm its end: {error}"
         return ""

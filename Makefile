@@ -1,6 +1,8 @@
 # make train   a virtual environment, an installation, and the main job (ARGS="--algo gigpo" adds flags)
 # make test    a virtual environment, an installation, and everything that must hold before a commit
 #
+# make test-sandboxes   the tests of the sandboxes once more, on a Docker engine started for them
+#
 # PYTHON=python3.12       which Python makes the environment (3.11 or newer)
 # VENV=/somewhere         where the environment lies
 # PIP_FLAGS="..."         for every pip install, for example --extra-index-url with PyTorch's index for CPUs
@@ -13,7 +15,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 
-.PHONY: train test check install clean
+.PHONY: train test check test-sandboxes install clean
 
 train: $(VENV)/.installed
 	$(BIN)/agentrl train --env webshop $(ARGS)
@@ -25,6 +27,10 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# The sandbox tests on every backend, in containers too: needs root and dockerd (Debian: docker.io), see docker/README.md.
+test-sandboxes: $(VENV)/.installed-dev
+	PYTHON=$(BIN)/python docker/with_engine.sh $(BIN)/python -m pytest -m "slow or not slow" tests/sandboxes
 
 install: $(VENV)/.installed-dev
 

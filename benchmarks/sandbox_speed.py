@@ -1,7 +1,8 @@
 """Sandboxes: cold start, warm runs, closing, many at once, memory, and a soak that behaves like rollouts.
 
-    python benchmarks/sandbox_speed.py                     the table, for every backend that works here
+    python benchmarks/sandbox_speed.py                     the table, for the tiers that work here
     python benchmarks/sandbox_speed.py --soak 600          64 sessions for ten minutes: cells, pauses, hangs, deaths
+    docker/with_engine.sh .venv/bin/python benchmarks/sandbox_speed.py --backends namespace docker
 
 Memory is the proportional set size of all processes of a session, read from the host; with the launcher's share it is
 what one session more costs. Times in ms are medians, with the least in brackets.
@@ -19,9 +20,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from agentrl.sandboxes import LocalBackend, SandboxDied, SandboxPool, SandboxSpec, Session
+from agentrl.sandboxes import Backend, LocalBackend, SandboxDied, SandboxPool, SandboxSpec, Session, open_backend
+from agentrl.sandboxes.docker import DockerBackend
 from agentrl.sandboxes.guest import processes
-from agentrl.sandboxes.local import report
+from agentrl.sandboxes.local import TIERS, report
+from agentrl.sandboxes.sweep import owner
 
 CELL = "x = globals().get('x', 0) + 1\nx"
 
@@ -38,9 +41,13 @@ def show(times: Sequence[float]) -> str:
     return f"{statistics.median(times):.1f} ({min(times):.1f})"
 
 
-def below(root: int) -> set[int]:
-    """A process's descendants."""
-    table, found, more = dict(processes()), set[int](), {root}
+def below(backend: Backend) -> set[int]:
+    """Processes of a backend's sandboxes on this machine."""
+    table, found, more = dict(processes()), set[int](), set[int]()
+    if isinstance(backend, DockerBackend):
+        found = more = {container.attrs["State"]["Pid"] for container in backend.ours(owner())}
+    elif isinstance(backend, LocalBackend) and backend.launcher.process:
+        more = {backend.launcher.process.pid}
     while more:
         more = {pid for pid, parent in table.items() if parent in more}
         found |= more
@@ -59,7 +66,7 @@ def pss_mib(pids: set[int]) -> float:
     return total / 1024
 
 
-async def one_by_one(backend: LocalBackend, count: int) -> dict[str, str]:
+async def one_by_one(backend: Backend, count: int) -> dict[str, str]:
     """Sessions after one another: start to the end of the first cell, warm cells, close."""
     cold, warm, close = [], [], []
     for _ in range(count):
@@ -73,7 +80,7 @@ async def one_by_one(backend: LocalBackend, count: int) -> dict[str, str]:
             "close": show(close)}  # fmt: skip
 
 
-async def from_the_pool(backend: LocalBackend, count: int) -> dict[str, str]:
+async def from_the_pool(backend: Backend, count: int) -> dict[str, str]:
     """Start to the end of the first cell, of sessions that waited ready."""
     times = []
     async with SandboxPool(backend, ready=4) as pool:
@@ -86,7 +93,7 @@ async def from_the_pool(backend: LocalBackend, count: int) -> dict[str, str]:
     return {"from the pool + first cell": show(times)}
 
 
-async def together(backend: LocalBackend, count: int) -> dict[str, str]:
+async def together(backend: Backend, count: int) -> dict[str, str]:
     """Many sessions open at the same time: how long until all run, memory of each, cells a second over all."""
     gate = asyncio.Semaphore(8)
 
@@ -99,8 +106,7 @@ async def together(backend: LocalBackend, count: int) -> dict[str, str]:
     start = time.perf_counter()
     sessions = await asyncio.gather(*(begin() for _ in range(count)))
     opened = time.perf_counter() - start
-    assert backend.launcher.process
-    memory = pss_mib(below(backend.launcher.process.pid)) / count
+    memory = pss_mib(below(backend)) / count
 
     async def work(session: Session) -> None:
         for _ in range(20):
@@ -114,9 +120,9 @@ async def together(backend: LocalBackend, count: int) -> dict[str, str]:
             f"{count}: cells a second": f"{rate:.0f}"}  # fmt: skip
 
 
-async def measure(tier: str, count: int) -> dict[str, str]:
-    """All numbers of a tier."""
-    backend = LocalBackend(tier, allow_unsafe=True)
+async def measure(name: str, count: int) -> dict[str, str]:
+    """All numbers of a backend."""
+    backend = open_backend("unsafe-subprocess" if name == "none" else name)
     try:
         await (await backend.create()).close()
         rows = await one_by_one(backend, count) | await from_the_pool(backend, count)
@@ -145,9 +151,9 @@ async def episode(pool: SandboxPool, chance: random.Random, tally: Counter[str])
     return longest
 
 
-async def soak(tier: str, seconds: float, sessions: int) -> str:
+async def soak(name: str, seconds: float, sessions: int) -> str:
     """Keep ``sessions`` rollouts going; what came of their cells, and the longest that one waited."""
-    backend = LocalBackend(tier)
+    backend = open_backend(name)
     tally: Counter[str] = Counter()
     longest = 0.0
     end = time.monotonic() + seconds
@@ -161,29 +167,28 @@ async def soak(tier: str, seconds: float, sessions: int) -> str:
                 tally["episodes"] += 1
 
         await asyncio.gather(*(keep_going(seed) for seed in range(sessions)))
-    assert backend.launcher.process
-    left = len(below(backend.launcher.process.pid))
+    left = len(below(backend))
     await backend.close()
-    return f"{tier}: {dict(tally.most_common())}; longest wait for a cell of 1 s at most: {longest:.1f} s; left: {left}"
+    return f"{name}: {dict(tally.most_common())}; longest wait for a cell of 1 s at most: {longest:.1f} s; left: {left}"
 
 
 def main() -> None:
     """Print a table in Markdown, or the soak's tally."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiers", nargs="+", default=["namespace", "landlock", "none"])
+    parser.add_argument("--backends", nargs="+", default=list(TIERS), help="tiers, docker, addresses of servers")
     parser.add_argument("--count", type=int, default=20, help="sessions one by one")
     parser.add_argument("--soak", type=float, default=0, help="seconds")
     parser.add_argument("--sessions", type=int, default=64, help="of the soak")
     options = parser.parse_args()
-    tiers = [tier for tier in options.tiers if tier == "none" or report(tier).works]
+    names = [n for n in options.backends if n not in TIERS or n == "none" or report(n).works]
     if options.soak:
-        for tier in tiers:
-            if tier != "none":
-                print(asyncio.run(soak(tier, options.soak, options.sessions)), flush=True)
+        for name in names:
+            if name != "none":
+                print(asyncio.run(soak(name, options.soak, options.sessions)), flush=True)
         return
-    columns = {tier: asyncio.run(measure(tier, options.count)) for tier in tiers}
+    columns = {name: asyncio.run(measure(name, options.count)) for name in names}
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {'root' if os.geteuid() == 0 else 'user'}\n")
-    print(f"| ms | {' | '.join(tiers)} |\n|---|{'---|' * len(tiers)}")
+    print(f"| ms | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for row in next(iter(columns.values())):
         print(f"| {row} | {' | '.join(column[row] for column in columns.values())} |")
 

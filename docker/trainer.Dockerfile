@@ -12,11 +12,15 @@ WORKDIR /opt/agentrl
 COPY constraints.txt ./
 RUN python -m pip install --no-cache-dir ${PIP_FLAGS} -c constraints.txt "$(grep '^torch==' constraints.txt)"
 
+# For the better tier of sandboxes, where the container may make namespaces (docs/sandboxes.md).
+RUN if command -v apt-get >/dev/null; then \
+    apt-get -q update && apt-get -qy install --no-install-recommends bubblewrap && rm -rf /var/lib/apt/lists/*; fi
+
 COPY pyproject.toml README.md LICENSE ./
 COPY agentrl agentrl
 COPY envs envs
 COPY sandboxes sandboxes
-RUN python -m pip install --no-cache-dir ${PIP_FLAGS} -c constraints.txt . \
+RUN python -m pip install --no-cache-dir ${PIP_FLAGS} -c constraints.txt '.[remote,docker,math]' \
     && useradd --create-home --uid 1000 trainer && mkdir -p /workspace/runs && chown -R trainer /workspace
 
 USER trainer

@@ -20,11 +20,3 @@ def shared_data() -> Path:
         pytest.skip(f"real data not found: no folder {folder}")
     return folder
 
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sandboxes are tested by themselves (``pytest -m slow tests/sandboxes``): they start hundreds of processes against
-    deadlines, which a busy machine misses."""
-    for item in items:
-        if "sandboxes" in item.path.parts:
-            item.add_marker(pytest.mark.slow)

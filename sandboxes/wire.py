@@ -13,6 +13,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -243,7 +244,8 @@ class Exchange:
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
         if last or self.all.closing:
             headers.append(("Connection", "close"))
-        parts = [self.h11.send(h11.Response(status_code=answer.status, headers=headers))]
+        reason = HTTPStatus(answer.status).phrase
+        parts = [self.h11.send(h11.Response(status_code=answer.status, headers=headers, reason=reason))]
         if method != "HEAD":
             parts.append(self.h11.send(h11.Data(data=answer.body)))
         parts.append(self.h11.send(h11.EndOfMessage()))
@@ -269,8 +271,11 @@ def parse(request: h11.Request) -> Head:
     """The head in words.
 
     Raises:
-        h11.RemoteProtocolError: the target is not a path.
+        h11.RemoteProtocolError: the target is not a path, or it and the headers are too long together.
     """
+    size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
+    if size > HEAD_BYTES:  # h11 only bounds what it has to wait for
+        raise h11.RemoteProtocolError(f"headers of {size} bytes", error_status_hint=431)
     try:
         target = urlsplit(request.target.decode("ascii"))
         path = [unquote(part, errors="strict") for part in target.path.split("/")[1:]]

@@ -55,9 +55,11 @@ def built(folder: Path, build: Callable[[Path], None], *, anew: bool = False) ->
 def _build(folder: Path, build: Callable[[Path], None]) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        unfinished.chmod(0o755)  # a cache may be shared
         build(unfinished)
-        files = {f.name: _seal(f) for f in sorted(unfinished.iterdir()) if not f.name.endswith(".lock")}
+        unfinished.chmod(0o755)  # a cache may be shared
+        for file in unfinished.iterdir():
+            file.chmod(0o644)
+        files = {f.name: _seal(f) for f in sorted(unfinished.iterdir()) if f.suffix != ".lock"}
         (unfinished / MANIFEST).write_text(json.dumps(files), encoding="utf-8")
         if folder.exists():  # damaged; another process may still read it, so it goes away under another name
             away = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -11,6 +11,8 @@ large, are indexed on disk and memory-mapped: see `agentrl.envs.search.folders`.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -115,7 +117,7 @@ class BM25:
             self._fill(tantivy.Index(self._schema, path=str(folder)), on_disk=True)
 
         def opened() -> tantivy.Searcher:
-            searcher = _searcher(tantivy.Index.open(str(folder)))
+            searcher = _searcher(tantivy.Index.open(self._writable(folder)))
             if searcher.num_docs != len(self.passages):
                 raise ValueError(f"{searcher.num_docs} passages instead of {len(self.passages)}")
             return searcher
@@ -132,6 +134,16 @@ class BM25:
         except OSError as error:
             warnings.warn(f"The cache {root} cannot be used ({error}): the index is held in memory.", stacklevel=4)
             return self._in_memory()
+
+    def _writable(self, folder: Path) -> str:
+        """The folder, or one of links to its files where it cannot be written: to open an index is to lock it."""
+        if os.access(folder, os.W_OK):
+            return str(folder)
+        self._links = tempfile.TemporaryDirectory(prefix="agentrl-index-")  # goes with this object
+        for file in folder.iterdir():
+            if file.suffix != ".lock":
+                Path(self._links.name, file.name).symlink_to(file.resolve())
+        return self._links.name
 
     def _fill(self, index: tantivy.Index, *, on_disk: bool) -> None:
         index.register_tokenizer("stems", self._stems)

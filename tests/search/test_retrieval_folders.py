@@ -227,6 +227,22 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     assert [h.passage.title for h in bm25.search("number7", 1)] == ["T7"]
 
 
+def test_a_cache_that_can_only_be_read_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "c.jsonl")
+    os.utime(file, (1e9, 1e9))
+    expected = BM25(file, cache=tmp_path / "cache").search("castle number7", 3)
+    before = sorted(p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*"))
+    assert {p.stat().st_mode & 0o444 for p in (tmp_path / "cache").glob("*/*/*")} == {0o444}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    bm25 = BM25(file, cache=tmp_path / "cache")
+    assert bm25.search("castle number7", 3) == expected
+    links = Path(bm25._links.name)
+    assert (links / "meta.json").is_symlink()
+    assert sorted(p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*")) == before
+    del bm25
+    assert not links.exists()
+
+
 def test_an_empty_corpus_is_said_and_not_kept(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text("\n\n")
     for _ in range(2):

@@ -115,7 +115,8 @@ class FusionSession(Session):
                 self.die(reply.why())
             try:
                 answer: RunCodeResponse = read(RunCodeResponse, reply.body)
-                self.files = {path: base64.b64decode(data) for path, data in answer.files.items() if path in self.files}
+                back = {path: base64.b64decode(data, validate=True) for path, data in answer.files.items()}
+                self.files = {path: data for path, data in back.items() if path in self.files}
                 return result_of(answer, max_output)
             except (BadRequest, binascii.Error) as error:
                 self.die(str(error))

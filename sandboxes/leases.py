@@ -45,7 +45,8 @@ class Leases:
         self.live: dict[str, Lease] = {}
         self.ended: dict[str, str] = {}
         """Lease -> why it ended, of the last ones."""
-        self.creations: Once[list[Lease]] = Once(ids=REMEMBERED, answers=REMEMBERED)
+        self.creations: Once[list[str]] = Once(ids=REMEMBERED, answers=REMEMBERED)
+        """Client's id -> the leases that were made for it, by their names."""
         self.abandoned: dict[str, None] = {}
         """Ids of creations that their clients gave up."""
         self.room = asyncio.Semaphore(limits.max_sessions)
@@ -116,7 +117,7 @@ class Leases:
         """The lease of a creation; the same for the same ``key``. Raises as ``make``."""
         times = min(ttl_s, self.limits.ttl_s), min(idle_s, self.limits.idle_s)
 
-        async def work() -> list[Lease]:
+        async def work() -> list[str]:
             async with self.place() as take:
                 return await self.lend(key, [await self.start(spec)], times, take)
 
@@ -126,7 +127,7 @@ class Leases:
         """Leases of copies of a session. Raises as ``make``, and NotForkable."""
         times = self.find(name).ttl_s, self.find(name).idle_s
 
-        async def work() -> list[Lease]:
+        async def work() -> list[str]:
             async with self.place(count) as take:
                 with self.use(name) as session:
                     made = await asyncio.gather(*(session.fork(1) for _ in range(count)), return_exceptions=True)
@@ -138,7 +139,7 @@ class Leases:
 
         return await self.make(key, content, work)
 
-    async def make(self, key: str, content: bytes, work: Callable[[], Awaitable[list[Lease]]]) -> list[Lease]:
+    async def make(self, key: str, content: bytes, work: Callable[[], Awaitable[list[str]]]) -> list[Lease]:
         """Make leases once.
 
         Raises:
@@ -150,11 +151,11 @@ class Leases:
         if key in self.abandoned:
             raise SandboxUnavailable(ABANDONED)
         made = await self.creations.run(key, content, work)
-        return [self.find(lease.id) for lease in made]
+        return [self.find(name) for name in made]
 
     async def lend(
         self, key: str, sessions: list[Session], times: tuple[float, float], take: Callable[[], None]
-    ) -> list[Lease]:
+    ) -> list[str]:
         """Begin leases of fresh sessions, unless meanwhile nobody wants them any more."""
         if self.draining or key in self.abandoned:
             await asyncio.gather(*(session.close() for session in sessions))
@@ -162,7 +163,7 @@ class Leases:
         take()
         leases = [Lease(session=session, key=key, ttl_s=times[0], idle_s=times[1]) for session in sessions]
         self.live |= {lease.id: lease for lease in leases}
-        return leases
+        return [lease.id for lease in leases]
 
     @contextlib.asynccontextmanager
     async def passing(self, spec: SandboxSpec) -> AsyncIterator[Session]:

@@ -149,7 +149,7 @@ class RemoteBackend:
         """Heartbeats, three in the shortest ``idle_s``, for as long as there are sessions."""
         while self.sessions:
             await asyncio.sleep(min(session.idle_s for session in self.sessions) / 3)
-            await asyncio.gather(*(session.beat() for session in self.sessions))
+            await asyncio.gather(*(session.beat() for session in self.sessions), return_exceptions=True)
 
     def abandon(self, key: str) -> None:
         """Tell the server in the background that what a request was to create is not wanted."""

@@ -79,6 +79,12 @@ _BUILTIN = (
         "Multi-hop question answering by searching: a generated encyclopedia, or files of questions and any corpus.",
         gymnasium_id="agentrl/Search-v0",
     ),
+    EnvSpec(
+        "python",
+        "agentrl.envs.python:Python",
+        "Questions that need computing, with a Python session in a sandbox: generated, mathematical, or coding tasks.",
+        gymnasium_id="agentrl/Python-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

@@ -187,7 +187,8 @@ FUNCTIONS = (
         "and returns the list of merged pairs in order",
         parameters="spans",
         body="found = []\nfor a, b in sorted(spans):\n    if found and a <= found[-1][1] + {k}:\n"
-        "        found[-1] = (found[-1][0], max(b, found[-1][1]))\n    else:\n        found.append((a, b))\nreturn found",
+        "        found[-1] = (found[-1][0], max(b, found[-1][1]))\n    else:\n        found.append((a, b))\n"
+        "return found",
         slips=(
             "found = []\nfor a, b in sorted(spans):\n    if found and a <= found[-1][1] + {k}:\n"
             "        found[-1] = (found[-1][0], b)\n    else:\n        found.append((a, b))\nreturn found",

@@ -83,7 +83,7 @@ print()
 print(_json.dumps({{"call": _asked[0]}} if _asked else {{"passed": _passed}}))
 """
 )
-"""Run test code with stand-ins for the solution's functions; print the first call that is not ``known``, or the verdict."""
+"""Run test code with stand-ins for the solution's functions; print the first call not ``known``, or the verdict."""
 
 
 def decode(data: Any, depth: int = 0) -> Any:

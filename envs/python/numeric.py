@@ -322,7 +322,7 @@ COUNTING = (
         wordings=(
             "How many pairs of whole numbers x < y from 1 to {a} have a product that leaves {r} when divided by {d}?",
             "Count the pairs (x, y) with 1 <= x < y <= {a} and x * y = {r} modulo {d}.",
-            "From the numbers 1 to {a} two different ones are chosen. In how many ways is their product {r} modulo {d}?",
+            "Two different numbers from 1 to {a} are chosen. In how many ways is their product {r} modulo {d}?",
         ),
         code="sum(x * y % {d} == {r} for y in range(1, {a} + 1) for x in range(1, y))",
         slips=(

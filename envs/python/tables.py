@@ -27,7 +27,7 @@ def _goods(rng: Random, level: Level) -> Facts:
     """A table of goods with colour, price and count; ``rows`` as source."""
     count = rng.randint(*level.rows)
     rows = [(item, rng.choice(COLOURS[:3]), a_number(rng, 3), a_number(rng, 2)) for item in rng.sample(WORDS, count)]
-    c, d = rng.sample(sorted({row[1] for row in rows}) + ["white"], 2)
+    c, d = rng.sample([*sorted({row[1] for row in rows}), "white"], 2)
     lines = [" ".join(map(str, row)) for row in rows]
     table = "\n".join(["item colour price count", *lines])
     return {"table": table, "rows": rows, "c": c, "d": d, "limit": rng.randrange(11, min(90, max(r[3] for r in rows)))}

@@ -197,7 +197,8 @@ DATE = (
             "It is {a}. How many seconds is it until {b}?",
             "Something lasts from {a} to {b}. How many seconds is that (every day has 24 hours)?",
         ),
-        code='from datetime import datetime as d\nint((d.fromisoformat("{b}") - d.fromisoformat("{a}")).total_seconds())',
+        code="from datetime import datetime as d\n"
+        'int((d.fromisoformat("{b}") - d.fromisoformat("{a}")).total_seconds())',
         slips=(
             'from datetime import datetime as d\n(d.fromisoformat("{b}") - d.fromisoformat("{a}")).seconds',
             'from datetime import datetime as d\n(d.fromisoformat("{b}") - d.fromisoformat("{a}")).days * 86400',

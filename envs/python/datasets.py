@@ -47,7 +47,7 @@ def read_tasks(path: str | Path) -> list[Task]:
         try:
             if not isinstance(item, Mapping):
                 raise ValueError("it is no JSON object")
-            tasks.append(_task(item, file.name.partition(".")[0]))
+            tasks.append(task_of(item, file.name.partition(".")[0]))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             what = str(error) if isinstance(error, ValueError) else f"not of a known shape ({error!r})"
             raise DataError(
@@ -83,7 +83,8 @@ def _decoded(file: Path, text: str, line: int) -> Any:
         raise DataError(f"{file}, line {at}: not JSON ({error}).") from error
 
 
-def _task(item: Mapping[str, Any], name: str) -> Task:
+def task_of(item: Mapping[str, Any], name: str) -> Task:
+    """A task of any of the shapes; ``name`` is its kind where it has none. Raises ValueError: it is of none."""
     question = next((item[key] for key in QUESTIONS if isinstance(item.get(key), str) and item[key].strip()), None)
     if question is None:
         raise ValueError(f"it has no question; its keys are {sorted(map(str, item))[:8]}")

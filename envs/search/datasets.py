@@ -55,13 +55,13 @@ def read_questions(path: str | Path) -> Dataset:
         )
     questions: list[Question] = []
     passages: dict[tuple[str, str], None] = {}
-    for where, item in _items(file):
+    for where, item in records(file):
         try:
             if not isinstance(item, Mapping):
                 raise ValueError("it is no JSON object")
             if item.get("answerable", True):
-                questions.append(_question(item, file.name.partition(".")[0]))
-            passages.update(dict.fromkeys(_context(item)))
+                questions.append(question_of(item, file.name.partition(".")[0]))
+            passages.update(dict.fromkeys(context_of(item)))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             what = str(error) if isinstance(error, ValueError) else f"not of a known shape ({error!r})"
             raise DataError(
@@ -78,8 +78,12 @@ def _open(file: Path) -> IO[bytes]:
     return stream
 
 
-def _items(file: Path) -> Iterator[tuple[str, Any]]:
-    """Decoded objects, each with its place in the file."""
+def records(file: Path) -> Iterator[tuple[str, Any]]:
+    """Decoded objects of a file, each with its place in it.
+
+    Raises:
+        DataError: the file cannot be read, or is no JSON; names the line.
+    """
     try:
         with _open(file) as stream:
             text = stream.read().decode("utf-8-sig")
@@ -102,7 +106,7 @@ def _decoded(file: Path, text: str, line: int) -> Any:
         raise DataError(f"{file}, line {at}, column {error.colno}: not JSON ({error.msg}).") from error
 
 
-def _question(item: Mapping[str, Any], name: str) -> Question:
+def question_of(item: Mapping[str, Any], name: str) -> Question:
     """A question of any of the shapes; ``name`` is its kind where it has none."""
     text = item.get("question", item.get("Question"))
     if not isinstance(text, str) or not text.strip():
@@ -135,7 +139,7 @@ def _hops(item: Mapping[str, Any]) -> tuple[Hop, ...]:
     return tuple(once.values())[::-1]
 
 
-def _context(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def context_of(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(title, text) of the passages that come along."""
     for paragraph in item.get("paragraphs") or ():
         yield paragraph["title"], paragraph["paragraph_text"]

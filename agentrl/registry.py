@@ -85,6 +85,12 @@ _BUILTIN = (
         "Questions that need computing, with a Python session in a sandbox: generated, mathematical, or coding tasks.",
         gymnasium_id="agentrl/Python-v0",
     ),
+    EnvSpec(
+        "tools",
+        "agentrl.envs.tools:Tools",
+        "Questions that take a search engine and Python: ARPO's, AEPO's and TAPO's prompts, rewards and budgets.",
+        gymnasium_id="agentrl/Tools-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

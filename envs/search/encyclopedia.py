@@ -156,8 +156,8 @@ class World:
                 known.append(self.facts[film, "studio"])
 
     def _terms(self, side: str) -> tuple[Term, ...]:
-        """Two to four leaders, one after the other."""
-        leaders = self._rng.sample(self.things[side, "person"], self._rng.randint(2, 4))
+        """Two or three leaders, one after the other."""
+        leaders = self._rng.sample(self.things[side, "person"], self._rng.randint(2, 3))
         inner = sorted(self._rng.sample(range(FIRST_YEAR + 10, LAST_YEAR - 10, 5), len(leaders) - 1))
         years = [FIRST_YEAR, *inner, LAST_YEAR]
         return tuple(Term(*term) for term in zip(leaders, years[:-1], years[1:], strict=True))
@@ -174,22 +174,26 @@ class World:
         ]
 
     def _article(self, name: str, alike: list[str]) -> str:
-        """One sentence with all that is known, and at times a second one with a name that is alike."""
+        """A sentence with all facts, then works and leaders, and at times a name that is alike.
+
+        Every sentence but the last repeats the name, so that long passages are found by it as well as short ones.
+        """
         said = [
             self._worded(r.clauses).format(v=self.facts[name, r.name])
             for r in self.said_of(self.kind[name])
             if (name, r.name) in self.facts
         ]
-        for relation, (_, _, opening) in WORKS.items():
+        sentences = [f"{name} {self._worded(HEADS[self.kind[name]])} {listed(said)}."]
+        for relation, (kind, _) in WORKS.items():
             if works := self.works(name, relation):
-                said.append(f"{opening} {listed(works)}")
+                sentences.append(f"The {kind}s of {name}: {listed(works)}.")
         if terms := self.terms.get(name, ()):
-            said.append("led " + listed([f"by {t.leader} from {t.first} to {t.last}" for t in terms]))
-        text = f"{name} {self._worded(HEADS[self.kind[name]])} {listed(said)}."
+            led = listed([f"{t.leader} from {t.first} to {t.last}" for t in terms])
+            sentences.append(f"The leaders of {name}: {led}.")
         others = [other for other in alike if other != name]
         if others and self._rng.random() < self.level.asides:
-            text += f" Not to be confused with {self._rng.choice(others)}."
-        return text
+            sentences.append(f"Not to be confused with {self._rng.choice(others)}.")
+        return " ".join(sentences)
 
     def _worded(self, wordings: tuple[str, ...]) -> str:
         return self._rng.choice(wordings[: self.level.wordings])

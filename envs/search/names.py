@@ -23,7 +23,7 @@ Kramer Lambert Lindgren Lowell Marlow Mason Mercer Miller Moreau Nolan Norris Os
 Quinn Ramsey Redmond Reeves Sawyer Schubert Sexton Sheppard Slater Spencer Sutter Tanner Thatcher Tucker
 Turner Vance Wagner Walton Weaver Zeller""".split()
 
-_OTHER_FIRST = _FIRST[26:] + _FIRST[:26]
+_OTHER_FIRST = _FIRST[32:] + _FIRST[:32]
 """In another order: a passage of a lower level does not name two things with the same first word."""
 
 WORDS: dict[str, tuple[list[str], list[str]]] = {
@@ -31,9 +31,9 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
     "city": (
         _FIRST,
         """Harbor Bridge Falls Ford Bay Hill Haven Crossing Springs Grove Point Ridge Landing Cliff Cove
-        Dale Gate Heath Junction Market Mill Mound Orchard Pass Plain Port Quarry Shore Square Terrace
+        Dale Gate Heath Junction Market Mound Orchard Pass Plain Port Quarry Shore Square Terrace
         Vale Wells Wharf Woods Castleton Burgh Hamlet Abbey Acre Bluff Chapel Common Cross Fields Garrison
-        Glen Hollows Hurst Inlet Keep Knoll Ledge Lodge Moor Narrows Oasis Park Peak Pond Rock Sands Tower
+        Glen Hurst Inlet Keep Knoll Ledge Lodge Moor Narrows Oasis Park Peak Pond Rock Sands Tower
         Vineyard Wall""".split(),
     ),
     "country": (
@@ -58,7 +58,7 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
         _FIRST,
         """Garden Chronicle Diary Fable Ballad Canvas Chapter Clock Compass Crown Door Feather Flame Flute
         Forest Fountain Harvest Hour House Key Labyrinth Ladder Lighthouse Loom Manuscript Map Mask Memory
-        Moon Needle Painter Pearls Poem Portrait Prayer Ribbon Ring River Road Rose Saga Secretary Shell
+        Moon Needle Painter Pearls Poem Portrait Prayer Ribbon Ring Road Rose Saga Secretary Shell
         Sparrow Staircase Story Street Sword Tale Tapestry Tide Traveler Tree Verse Village Violin Wedding
         Window Wine Wolfhound Word Year Zodiac Almanac""".split(),
     ),

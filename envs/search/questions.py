@@ -276,7 +276,7 @@ def _all_works(world: World, split: str, relation: Relation, count: int, rng: ra
     works = world.works(chain.end, relation.name) if chain else []
     if chain is None or len(works) != count:
         return None
-    kind, verb, _ = WORKS[relation.name]
+    kind, verb = WORKS[relation.name]
     text = worded(world, HOW_MANY, rng).format(m=f"{kind}s", x=chain.phrase, v=verb)
     return _counted(text, count, (*chain.hops, Hop(chain.end, chain.end, ", ".join(works))))
 

@@ -190,7 +190,7 @@ _TABLE = (
         "river",
         "river",
         ("the river of {x}", "the river that flows through {x}", "the water on whose banks {x} lies"),
-        ("on the river {v}", "with bridges over the {v}", "on the banks of the {v}"),
+        ("on the river {v}", "with bridges over the {v}", "along the {v}"),
     ),
     Relation(
         "population",
@@ -232,5 +232,5 @@ _TABLE = (
 RELATIONS: dict[str, Relation] = {relation.name: relation for relation in _TABLE}
 """By name, in the order of passages."""
 
-WORKS = {"director": ("film", "direct", "maker of"), "author": ("book", "write", "writer of")}
-"""Relation -> (what is listed with a person, the verb of "How many ... did X ...?", how the list begins)."""
+WORKS = {"director": ("film", "direct"), "author": ("book", "write")}
+"""Relation -> what is listed with a person, and the verb of "How many ... did X ...?"."""

@@ -1,0 +1,179 @@
+"""Several questions at once over a corpus, answered by searching.
+
+Questions and passages are those of the environment ``search``: a generated encyclopedia, or files. No question of a
+case holds another one's answer.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from agentrl.envs.memory.cases import Asked, Move, Progress, numbered, one_of
+from agentrl.envs.memory.levels import Objectives as Level
+from agentrl.envs.search import expert
+from agentrl.envs.search.questions import Question
+from agentrl.envs.search.retrievers import Retriever
+from agentrl.envs.search.sources import Filed, Generated
+from agentrl.errors import ConfigError, ToolError
+
+QUERY_CHARS, TOPK = 1000, 20
+"""Longest query, and most passages of a search."""
+REMEMBERED = 64
+"""Most queries that the state keeps."""
+TRIES = 1000
+NOTHING = "Nothing was found."
+OPEN = "open"
+GUESSABLE = ("yes", "no")
+"""Answers that may stand in another question."""
+
+
+@dataclass(frozen=True)
+class Slips:
+    """How often the fallible demonstrator errs."""
+
+    astray: float = 0.08
+    """Of its searches: it searches for another name that it read, or for one that it searched for before."""
+    early: float = 0.02
+    """Of its searches: it answers instead, with guesses for what is open."""
+    mix: float = 0.12
+    """Of its answers: it gives another name that it read."""
+
+
+class Quest(NamedTuple):
+    """A case: several questions of the encyclopedia or a file."""
+
+    asked: tuple[Question, ...]
+
+    @property
+    def opening(self) -> str:
+        return numbered([question.text for question in self.asked])
+
+    @property
+    def questions(self) -> tuple[Asked, ...]:
+        return tuple(Asked(question.text, question.answers) for question in self.asked)
+
+    @property
+    def kind(self) -> str:
+        return f"objectives-{len(self.asked)}"
+
+
+@dataclass
+class Objectives:
+    """Draws questions and searches for what answers them.
+
+    Raises:
+        ConfigError: there are not as many questions.
+    """
+
+    source: Generated | Filed
+    """Where questions and passages come from."""
+    retriever: Retriever
+    """What searches."""
+    level: Level
+    """How many questions, and how long results are."""
+    slips: Slips = Slips()
+
+    @property
+    def max_turns(self) -> int:
+        """Of the level."""
+        return self.level.max_turns
+
+    def draw(self, seed: int) -> Quest:
+        """As many questions as the level says, by chance."""
+        rng = random.Random(f"objectives {seed}")
+        count = rng.randint(*self.level.questions)
+        found: list[Question] = []
+        for _ in range(TRIES):
+            question = self.source.question(rng.getrandbits(31))
+            if len(question.hops) <= self.level.hops and not any(tell(question, other) for other in found):
+                found.append(question)
+                if len(found) == count:
+                    return Quest(tuple(found))
+        raise ConfigError(f"There are no {count} questions that do not tell of each other. Lower --env.questions.")
+
+    def look(self, case: Quest, progress: Progress, said: str, most: int | None) -> tuple[Progress, str]:
+        """Search."""
+        query = said.strip()
+        if not query:
+            raise ToolError("Say what to search for.")
+        if len(query) > QUERY_CHARS:
+            raise ToolError(f"The query has {len(query)} characters; {QUERY_CHARS} are the most.")
+        if most is not None and not 1 <= most <= TOPK:
+            raise ToolError(f"A search returns 1 to {TOPK} passages.")
+        passages = [hit.passage for hit in self.retriever.search(query, most or self.level.topk)]
+        titles = dict.fromkeys([*progress.found, *(passage.title for passage in passages)])
+        words = self.level.passage_words
+        lines = [f"({p.title}) {p.text if words is None else shortened(p.text, words)}" for p in passages]
+        return Progress(tuple(titles), (*progress.asked, query)[-REMEMBERED:]), "\n".join(lines) or NOTHING
+
+    def seen(self, case: Quest, progress: Progress) -> float:
+        """Share of the supporting passages."""
+        known = {expert.plain(title) for title in progress.found}
+        wanted = {expert.plain(title) for question in case.asked for title in question.supporting}
+        return len(wanted & known) / len(wanted) if wanted else 0.0
+
+    def oracle(self, case: Quest, progress: Progress) -> Move:
+        """One question after the other, along its chain of passages."""
+        for question in case.asked:
+            if query := to_search(question, progress):
+                return Move(look=query)
+        return Move(tuple(question.answers[0] for question in case.asked))
+
+    def fallible(self, case: Quest, progress: Progress, rng: np.random.Generator) -> Move:
+        """Like `oracle`, with slips. Only names that were read are confused, so the first search is always right."""
+        right, slips = self.oracle(case, progress), self.slips
+        read = [name for title in progress.found for name in (*self.source.named(title), title)]
+        if not read:
+            return right
+        if right.answers:
+            return Move(tuple(one_of(read, rng) if rng.random() < slips.mix else a for a in right.answers))
+        chance = rng.random()
+        if chance < slips.astray:
+            return Move(look=one_of([*read, *progress.asked], rng))
+        if chance < slips.astray + slips.early:
+            return Move(
+                tuple(one_of(read, rng) if to_search(q, progress) else q.answers[0] for q in case.asked),
+            )
+        return right
+
+    def note(self, case: Quest, progress: Progress) -> str:
+        """By number: the answer, or what was read of the way to it, or that it is open."""
+        return numbered([_noted(question, progress) for question in case.asked], "; ") if progress.found else ""
+
+
+def to_search(question: Question, progress: Progress) -> str:
+    """What is to be searched for next to answer a question; empty where it can be answered."""
+    own = {question.text, *(hop.query for hop in question.hops)}
+    move = expert.oracle(question, progress.found, [query for query in progress.asked if query in own])
+    return move.text if move.is_search else ""
+
+
+def tell(one: Question, other: Question) -> bool:
+    """Whether questions are the same, or the one holds the other's answer or asks for it."""
+    if one.text == other.text:
+        return True
+    return any(
+        answer not in GUESSABLE and not answer.isdigit() and answer in text
+        for answers, text in ((one.answers, other.text), (other.answers, one.text))
+        for answer in answers
+    )
+
+
+def shortened(text: str, words: int) -> str:
+    """The first words of a text.
+
+    >>> shortened("born in Cedar Bay and", 4)
+    'born in Cedar Bay ...'
+    """
+    parts = text.split(maxsplit=words)
+    return text if len(parts) <= words else " ".join([*parts[:words], "..."])
+
+
+def _noted(question: Question, progress: Progress) -> str:
+    if not to_search(question, progress):
+        return question.answers[0]
+    return expert.note(question, progress.found).rstrip(".") or OPEN

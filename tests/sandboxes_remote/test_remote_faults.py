@@ -206,6 +206,7 @@ def test_an_answer_without_end_is_given_up(world: World, running: Running, monke
     through(world, running, scene, patience=Patience(tries=2, first_s=0.02, total_s=5.0))
 
 
+@pytest.mark.slow
 def test_a_body_that_drips_is_bounded_by_the_deadline(world: World, running: Running) -> None:
     async def scene(session: RemoteSession, proxy: Proxy) -> None:
         proxy.faults = [Fault("drip", times=99, path="/exec")]  # a byte each 0.3 s is never "no data for too long"

@@ -64,7 +64,9 @@ def nothing_left(pid: int, seconds: float) -> bool:
     return not left_behind(pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_the_end_of_a_server_leaves_nothing(number: signal.Signals) -> None:
     async def scene() -> None:
         backend = RemoteBackend(url, TOKEN, patience=STAY)
@@ -86,6 +88,7 @@ def test_the_end_of_a_server_leaves_nothing(number: signal.Signals) -> None:
         assert nothing_left(process.pid, 3)
 
 
+@pytest.mark.slow
 def test_a_run_may_end_while_the_server_drains_unless_a_second_signal_comes() -> None:
     async def scene() -> None:
         backend = RemoteBackend(url, TOKEN, patience=STAY)
@@ -156,6 +159,7 @@ def test_what_is_refused_at_the_start(
     assert why in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_token_from_a_file_and_https(tmp_path: Path) -> None:
     import shutil
     import ssl

@@ -114,7 +114,7 @@ class Tools(ToolEnv):
         self.instructions, self.reads_reasoning = contract.instructions, contract.whole
         self._boxes = shared(sandbox, SandboxSpec(memory_mb=memory_mb), size=PLACES)
         seconds, chars = timeout_s or contract.timeout_s, max_output or contract.max_output
-        self._runner: Notebook | Fresh = Notebook(self._boxes, seconds, chars)
+        self._runner = Notebook(self._boxes, seconds, chars)
         if contract.whole:
             self._runner = Fresh(self._boxes, seconds, chars, contract.ran, prints=contract.prints)
         self.use(self.search, self.python, tags=contract.tags)
@@ -128,13 +128,14 @@ class Tools(ToolEnv):
         return self._episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """Start an episode; ``options={"task": i}`` picks task i of the files' split. No sandbox is opened yet.
+        """Start an episode; ``options={"task": i}`` picks task i of the files' split. A sandbox is opened when
+        the first code is to run, and kept for the next episodes.
 
         Raises:
             SandboxUnavailable: no sandbox works here; says what to change.
         """
         super().reset(seed=seed)
-        self._runner.close()
+        self._runner.leave()
         _ = self._boxes.pool  # told at once, and not when the first code is to run
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         task = self._picked(options["task"]) if options and "task" in options else self.source.task(drawn)
@@ -241,7 +242,7 @@ class Tools(ToolEnv):
         Raises:
             NotForkable: code that later code may build on was cut short, so that its state cannot be reached again.
         """
-        if isinstance(self._runner, Notebook):
+        if not self._contract.whole:
             check_repeatable(self.episode.cells)
         return self.episode
 
@@ -281,7 +282,6 @@ class Tools(ToolEnv):
         e = self.episode
         marks = mark(e.task, self.reward, content, e.response, e.used)
         self._episode = e._replace(over=True, won=marks.won)
-        self._runner.close()
         told = info | {"won": marks.won, "score": marks.f1, "reward": {**marks.parts, "recall": 0.0}}
         return "Right." if marks.won else "Wrong.", marks.reward, not cut, cut, told
 

@@ -62,7 +62,7 @@ def build() -> bytes:
             for place in {str(real), os.path.realpath(real)} - placed:
                 placed.add(place)
                 tar.add(place, place.lstrip("/"), recursive=False)
-        for folder, mode in (("tmp", 0o1777), ("sandbox", 0o755), ("proc", 0o755), ("dev", 0o755), ("etc", 0o755)):
+        for folder, mode in (("tmp", 0o1777), ("sandbox", 0o1777), ("proc", 0o755), ("dev", 0o755), ("etc", 0o755)):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             tar.addfile(entry)

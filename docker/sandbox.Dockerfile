@@ -8,7 +8,7 @@ FROM ${BASE}
 ARG PACKAGES=""
 ARG PIP_FLAGS=""
 RUN if [ -n "${PACKAGES}" ]; then python3 -m pip install --no-cache-dir ${PIP_FLAGS} ${PACKAGES}; fi \
-    && mkdir -p /sandbox
+    && mkdir -p -m 1777 /sandbox
 
 WORKDIR /sandbox
 CMD ["python3"]

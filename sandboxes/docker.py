@@ -81,6 +81,8 @@ class DockerBackend:
         self.tier = "docker"
         self.capabilities = CAPABILITIES
         self.sdk, self.client = connect()
+        self.podman = any("podman" in part["Name"].lower() for part in self.client.version().get("Components") or ())
+        """Whether the engine is podman, whose tmpfs takes neither an owner nor a number of files."""
         self.program = program()
         try:
             self.client.images.get(image)
@@ -112,15 +114,17 @@ class DockerBackend:
         """What the container is created with. ``detach`` off makes the engine close its input when we are gone."""
         ulimit = self.sdk.types.Ulimit
         memory = f"{spec.memory_mb + 2 * spec.disk_mb + 64}m"  # the agent's samples come first, then the kernel
-        options = f"rw,exec,nosuid,nodev,size={spec.disk_mb}m,nr_inodes={spec.inodes},uid=10001,gid=10001,mode=0700"
+        size = f"size={spec.disk_mb}m" + ("" if self.podman else f",nr_inodes={spec.inodes}")
+        users = 4096 if self.podman else 65536  # shared by all containers; ``pids_limit`` is each one's own
+        mine = "mode=1777" if self.podman else "uid=10001,gid=10001,mode=0700"
         return {
             "image": self.image, "user": USER,
             "command": ["python3", "-I", "-B", *([] if spec.packages else ["-S"]), "-c", self.program],
             "network_mode": "none", "mem_limit": memory, "memswap_limit": memory, "pids_limit": spec.pids + 4,
             "nano_cpus": int(self.cpus * 1e9), "read_only": True, "cap_drop": ["ALL"], "ipc_mode": "private",
             "security_opt": ["no-new-privileges"], "shm_size": f"{spec.disk_mb}m", "working_dir": WORK,
-            "tmpfs": {WORK: options, "/tmp": f"rw,nosuid,nodev,size={spec.disk_mb}m,nr_inodes={spec.inodes},mode=1777"},
-            "ulimits": [ulimit(name="nofile", soft=1024, hard=4096), ulimit(name="nproc", soft=65536, hard=65536),
+            "tmpfs": {WORK: f"rw,exec,nosuid,nodev,{size},{mine}", "/tmp": f"rw,nosuid,nodev,{size},mode=1777"},
+            "ulimits": [ulimit(name="nofile", soft=1024, hard=4096), ulimit(name="nproc", soft=users, hard=users),
                         ulimit(name="core", soft=0, hard=0)],
             "stdin_open": True, "auto_remove": True, "detach": False, "runtime": self.runtime, "hostname": "sandbox",
             "labels": {LABEL: owner(), HOST_LABEL: boot_id()}, "log_config": {"type": "none"},

@@ -77,7 +77,7 @@ class Search(ToolEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    demonstrations: ClassVar[tuple[int, int]] = (6000, 2)
+    demonstrations: ClassVar[tuple[int, int]] = (12000, 3)
 
     def __init__(
         self,

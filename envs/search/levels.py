@@ -17,7 +17,7 @@ class Level:
     name: str
     """What to call it."""
     kinds: tuple[str, ...]
-    """Kinds of questions (`questions.KINDS`)."""
+    """Kinds of questions (`questions.KINDS`); one that stands twice is asked twice as often."""
     hops: tuple[int, int]
     """Fewest and most passages that a bridge question needs; the most holds for the other kinds as well."""
     relations: tuple[str, ...]
@@ -84,7 +84,7 @@ LEVELS: dict[int, Level] = {
     ),
     3: Level(
         name="almanac",
-        kinds=("bridge", "comparison", "temporal", "counting"),
+        kinds=("bridge", "bridge", "comparison", "temporal", "counting"),
         hops=(2, 4),
         relations=_ALL,
         size=4000,
@@ -98,7 +98,7 @@ LEVELS: dict[int, Level] = {
     ),
     4: Level(
         name="encyclopedia",
-        kinds=("bridge", "comparison", "temporal", "counting"),
+        kinds=("bridge", "bridge", "comparison", "temporal", "counting"),
         hops=(2, 4),
         relations=_ALL,
         size=10000,

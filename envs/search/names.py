@@ -32,7 +32,7 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
         _FIRST,
         """Harbor Bridge Falls Ford Bay Hill Haven Crossing Springs Grove Point Ridge Landing Cliff Cove
         Dale Gate Heath Junction Market Mound Orchard Pass Plain Port Quarry Shore Square Terrace
-        Vale Wells Wharf Woods Castleton Burgh Hamlet Abbey Acre Bluff Chapel Common Cross Fields Garrison
+        Vale Wells Wharf Woods Castleton Burgh Hamlet Abbey Acre Bluff Chapel Common Fields Garrison
         Glen Hurst Inlet Keep Knoll Ledge Lodge Moor Narrows Oasis Park Peak Pond Rock Sands Tower
         Vineyard Wall""".split(),
     ),
@@ -58,7 +58,7 @@ WORDS: dict[str, tuple[list[str], list[str]]] = {
         _FIRST,
         """Garden Chronicle Diary Fable Ballad Canvas Chapter Clock Compass Crown Door Feather Flame Flute
         Forest Fountain Harvest Hour House Key Labyrinth Ladder Lighthouse Loom Manuscript Map Mask Memory
-        Moon Needle Painter Pearls Poem Portrait Prayer Ribbon Ring Road Rose Saga Secretary Shell
+        Moon Needle Painter Poem Portrait Prayer Ribbon Ring Road Rose Saga Secretary Shell
         Sparrow Staircase Story Street Sword Tale Tapestry Tide Traveler Tree Verse Village Violin Wedding
         Window Wine Wolfhound Word Year Zodiac Almanac""".split(),
     ),

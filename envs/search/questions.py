@@ -26,6 +26,8 @@ COUNTS = ("one", "two", "three", "four", "five", "six")
 """The counts that are asked for, in words."""
 YES_OR_NO = 0.2
 """Share of comparisons."""
+SOME_WORKS = 0.25
+"""Share of questions about numbers of films that set a condition."""
 ASKED = ("What is {p}?", "Name {p}.", "Find out {p}.")
 SAME = (
     "Do {a} and {b} have the same {r}?",
@@ -97,8 +99,8 @@ def draw(world: World, split: str, kind: str, rng: random.Random) -> Question:
 
 
 def given_away(question: Question) -> bool:
-    """Whether the question holds its answer."""
-    return question.answers[0] in question.text
+    """Whether the question holds its answer, other than "yes" or "no"."""
+    return question.answers[0] not in ("yes", "no") and question.answers[0] in question.text
 
 
 def follow(world: World, start: str, path: Sequence[Relation], rng: random.Random) -> Chain | None:
@@ -163,7 +165,7 @@ def _bridge(world: World, split: str, rng: random.Random) -> Question | None:
 
 
 def _comparison(world: World, split: str, rng: random.Random) -> Question | None:
-    """Something about the one of two things that has more or less; at times, whether they share it."""
+    """Something about the one of two things that has more or less; at times, whether they share something."""
     depth = rng.randint(0, max(0, world.level.hops[1] // 2 - 1))
     if rng.random() < YES_OR_NO:
         return _same(world, split, depth, rng)
@@ -262,7 +264,7 @@ def _counting(world: World, split: str, rng: random.Random) -> Question | None:
     if not known or not world.level.works:
         return None
     relation = rng.choice(known)
-    some = relation.name == "director" and "studio" in world.level.relations and rng.random() < 0.4
+    some = relation.name == "director" and "studio" in world.level.relations and rng.random() < SOME_WORKS
     count = rng.randint(1, 3 if some else len(COUNTS))
     tries = (
         _some_works(world, split, count, rng) if some else _all_works(world, split, relation, count, rng)

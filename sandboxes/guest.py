@@ -352,6 +352,8 @@ class Agent:
                 answer: Frame = getattr(self, f"op_{frame['op']}")(frame)
             except OSError as error:
                 answer = {"refused": f"{error.strerror or error}"}
+            except UnicodeError:  # half of a surrogate pair
+                answer = {"refused": "it cannot be written in UTF-8"}
             write_all(self.out, pack_frame({"nonce": frame.get("nonce"), **answer}))
 
     def next_frame(self) -> Frame | None:

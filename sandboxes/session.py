@@ -156,7 +156,13 @@ class Session:
         if not self.replayable:
             raise NotForkable("a cell of this session was interrupted: running it again may not give the same state.")
         files = {path: await self.read_file(path) for path in await self.list_files()}
-        return list(await asyncio.gather(*(self.copy(files) for _ in range(n))))
+        made = await asyncio.gather(*(self.copy(files) for _ in range(n)), return_exceptions=True)
+        broken = next((one for one in made if isinstance(one, BaseException)), None)
+        copies = [one for one in made if isinstance(one, Session)]
+        if broken is not None:
+            await asyncio.gather(*(one.close() for one in copies))
+            raise broken
+        return copies
 
     async def copy(self, files: dict[str, bytes]) -> Session:
         """One fork."""

@@ -105,7 +105,7 @@ def test_files(bench: Bench) -> None:
     play(bench, scene, SandboxSpec(files={"given.txt": b"given"}))
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "", ".", "a\0b", "missing", "tmp"])
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "", ".", "a\0b", "a\ud800b", "missing", "tmp"])
 def test_paths_out_of_the_folder_are_refused(bench: Bench, path: str) -> None:
     async def scene(session: Session) -> None:
         with pytest.raises(FileRefused):

@@ -100,13 +100,14 @@ def is_words(gold: str) -> bool:
     """
     bare = _TEXT.sub(r"\1", gold).strip()
     wrapped = bool(_TEXT.fullmatch(gold.strip())) and number(bare) is None
-    return wrapped or bool(re.fullmatch(r"[^\W\d_]{4,}(?:[ '-][^\W\d_]+)*", bare) and "\\" not in bare)
+    return wrapped or bool(re.fullmatch(r"(?=.*[^\W\d_]{4})[^\W\d_]+(?:[ '-][^\W\d_]+)*", bare))
 
 
 def equal_numbers(answer: Fraction, gold: Fraction, percent: bool) -> bool:
     """Equal but for a float's last digits, or one the other's hundredfold where one of them was a percentage."""
     meant = (gold, 100 * gold, gold / 100) if percent else (gold,)
-    return any(abs(answer - g) <= abs(g) * CLOSE for g in meant)
+    slack = 0 if answer.denominator == 1 else CLOSE
+    return any(abs(answer - g) <= abs(g) * slack for g in meant)
 
 
 def plainly_equal(answer: str, gold: str) -> bool:

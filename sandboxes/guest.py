@@ -756,19 +756,20 @@ class Agent:
         return {}
 
     def empty(self) -> None:
-        """Remove what is in the work folder; nothing else runs at this moment."""
-        for _, folders, _, folder in os.fwalk(self.work):
-            for name in folders:
-                if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                    os.chmod(name, 0o700, dir_fd=folder)
-        for _, folders, names, folder in os.fwalk(self.work, topdown=False):
-            for name in names:
-                os.unlink(name, dir_fd=folder)
-            for name in folders:
-                try:
-                    os.rmdir(name, dir_fd=folder)
-                except NotADirectoryError:
-                    os.unlink(name, dir_fd=folder)
+        """Remove what is in every folder that can be written; nothing else runs at this moment."""
+        shared = ("/tmp", "/dev/shm") if self.is_init else ()  # elsewhere these are the host's, and closed
+        places = [place for place in shared if os.path.isdir(place) and not os.path.islink(place)]
+        for place in (self.work, *places):
+            for _, folders, _, folder in os.fwalk(place):
+                for name in folders:
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                        os.chmod(name, 0o700, dir_fd=folder)
+            for _, folders, names, folder in os.fwalk(place, topdown=False):
+                for name in (*names, *folders):
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if found.st_uid == os.geteuid():
+                        (os.rmdir if stat.S_ISDIR(found.st_mode) else os.unlink)(name, dir_fd=folder)
 
 
 def main(fd: int, confine: Callable[[], None] | None = None, out: int | None = None) -> NoReturn:

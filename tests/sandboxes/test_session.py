@@ -105,6 +105,31 @@ def test_files(bench: Bench) -> None:
     play(bench, scene, SandboxSpec(files={"given.txt": b"given"}))
 
 
+def test_nothing_outlives_a_reset(bench: Bench) -> None:
+    places = "P = ['/tmp', '/dev/shm', '/var/tmp', '/run', '/', '.', 'tmp']\nimport os, subprocess, sys\n"
+    leave = """
+for place in P:
+    try:
+        open(place + '/left', 'w').write('x')
+    except OSError:
+        pass
+os.makedirs('closed/deep'); os.chmod('closed', 0)
+subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)
+import ctypes
+libc = ctypes.CDLL(None)
+print([libc.shmget(77, 4096, 0o1600), libc.semget(77, 1, 0o1600), libc.msgget(77, 0o1600)])
+"""
+    left = "print([place for place in P if os.path.exists(place + '/left')], os.listdir('.'), os.listdir('tmp'))"
+
+    async def scene(session: Session) -> None:
+        assert (await session.run_python(places + leave)).stdout == "[-1, -1, -1]\n"
+        await session.reset()
+        assert (await session.run_python(places + left)).stdout == "[] ['tmp'] []\n"
+        assert len(bench.below()) <= 4  # agent and worker, perhaps bubblewrap's two
+
+    play(bench, scene, SandboxSpec())
+
+
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "", ".", "a\0b", "a\ud800b", "missing", "tmp"])
 def test_paths_out_of_the_folder_are_refused(bench: Bench, path: str) -> None:
     async def scene(session: Session) -> None:

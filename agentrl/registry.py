@@ -91,6 +91,12 @@ _BUILTIN = (
         "Questions that take a search engine and Python: ARPO's, AEPO's and TAPO's prompts, rewards and budgets.",
         gymnasium_id="agentrl/Tools-v0",
     ),
+    EnvSpec(
+        "memory",
+        "agentrl.envs.memory:Memory",
+        "More to read than the context holds: several questions at once by searching, long logs, inventories.",
+        gymnasium_id="agentrl/Memory-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

@@ -60,8 +60,10 @@ C = TypeVar("C", bound=Case)
 class Task(Protocol[C]):
     """A kind of cases: how they are drawn, what looking shows, and what demonstrators do and note down."""
 
-    max_turns: int
-    """Turn limit, with room for turns in which the policy edits or summarises its context."""
+    @property
+    def max_turns(self) -> int:
+        """Turn limit, with room for turns in which the policy edits or summarises its context."""
+        ...
 
     def draw(self, seed: int) -> C:
         """The case of a seed."""

@@ -34,3 +34,59 @@ OBJECTIVES: dict[int, Objectives] = {
     3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, max_turns=50),
     4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, max_turns=70),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Something long that is read page by page: a log, or the stream of an inventory."""
+
+    pages: int
+    """How many."""
+    page_words: int
+    """About how many words a page has."""
+    questions: tuple[int, int]
+    """Fewest and most."""
+    kinds: tuple[str, ...] = ()
+    """Log: kinds of questions (`log.QUESTIONS`)."""
+    others: int
+    """Log: machines that nothing is asked about. Inventory: things."""
+    goods: int = 0
+    """Inventory: kinds of goods, which are counted."""
+    places: int = 0
+    """Inventory: places."""
+    wordings: int = 1
+    """Wordings of a line."""
+    max_turns: int
+    """Turn limit."""
+
+
+LOG: dict[int, Reading] = {
+    0: Reading(pages=3, page_words=15, questions=(2, 2), kinds=("last",), others=2, max_turns=10),
+    1: Reading(pages=8, page_words=40, questions=(2, 2), kinds=("last", "first"), others=4, max_turns=24),
+    2: Reading(pages=12, page_words=60, questions=(2, 3), kinds=("last", "first", "count"), others=6, max_turns=36),
+    3: Reading(
+        pages=16,
+        page_words=120,
+        questions=(3, 5),
+        kinds=("last", "first", "count", "sum"),
+        others=12,
+        wordings=3,
+        max_turns=48,
+    ),
+    4: Reading(
+        pages=24,
+        page_words=250,
+        questions=(5, 8),
+        kinds=("last", "first", "count", "sum"),
+        others=30,
+        wordings=3,
+        max_turns=70,
+    ),
+}
+INVENTORY: dict[int, Reading] = {
+    0: Reading(pages=3, page_words=12, questions=(2, 2), others=3, places=6, max_turns=10),
+    1: Reading(pages=8, page_words=24, questions=(2, 2), others=6, places=8, max_turns=24),
+    2: Reading(pages=12, page_words=48, questions=(2, 3), others=6, goods=2, places=8, wordings=2, max_turns=36),
+    3: Reading(pages=16, page_words=96, questions=(3, 5), others=8, goods=4, places=8, wordings=3, max_turns=48),
+    4: Reading(pages=24, page_words=240, questions=(5, 8), others=16, goods=8, places=12, wordings=3, max_turns=70),
+}

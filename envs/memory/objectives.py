@@ -37,10 +37,10 @@ class Slips:
 
     astray: float = 0.08
     """Of its searches: it searches for another name that it read, or for one that it searched for before."""
-    early: float = 0.02
-    """Of its searches: it answers instead, with guesses for what is open."""
-    mix: float = 0.12
-    """Of its answers: it gives another name that it read."""
+    early: float = 0.12
+    """Of its episodes, about: it answers before it has read all, with guesses for what is open."""
+    mix: float = 0.35
+    """Answers of an episode: it gives another name that it read."""
 
 
 class Quest(NamedTuple):
@@ -62,7 +62,7 @@ class Quest(NamedTuple):
 
 
 @dataclass
-class Objectives:
+class Quests:
     """Draws questions and searches for what answers them.
 
     Raises:
@@ -129,15 +129,15 @@ class Objectives:
         read = [name for title in progress.found for name in (*self.source.named(title), title)]
         if not read:
             return right
+        count, needed = len(case.asked), sum(max(1, len(question.hops)) for question in case.asked)
         if right.answers:
-            return Move(tuple(one_of(read, rng) if rng.random() < slips.mix else a for a in right.answers))
+            mix = slips.mix / count
+            return Move(tuple(one_of(read, rng) if rng.random() < mix else answer for answer in right.answers))
         chance = rng.random()
         if chance < slips.astray:
             return Move(look=one_of([*read, *progress.asked], rng))
-        if chance < slips.astray + slips.early:
-            return Move(
-                tuple(one_of(read, rng) if to_search(q, progress) else q.answers[0] for q in case.asked),
-            )
+        if chance < slips.astray + slips.early / needed:
+            return Move(tuple(one_of(read, rng) if to_search(q, progress) else q.answers[0] for q in case.asked))
         return right
 
     def note(self, case: Quest, progress: Progress) -> str:

@@ -1,0 +1,206 @@
+"""What became of things and goods, told once; in the end it is asked where they are and how many there are.
+
+    bought, moved, sold      things: "red cup was bought for the attic"
+    bought, moved, sold      goods: "5 apples moved from the attic to the barn"
+
+Questions come last, so the state of everything has to be kept: "Where is the red cup?" (a place, or "sold"), "How many
+apples are in the attic?"
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from agentrl.envs.memory.cases import Asked
+from agentrl.envs.memory.levels import Reading as Level
+from agentrl.envs.memory.pages import OPEN, asked, paged
+from agentrl.envs.memory.words import GOODS, PLACES, names, side_of
+
+SOLD = "sold"
+AMOUNTS = (1, 9)
+"""Fewest and most goods that are bought at once."""
+SALES = 0.12
+"""Share of events with things that are sales."""
+WORDS_A_LINE = 6
+
+LINES: dict[str, tuple[str, ...]] = {
+    "thing bought": ("{x} was bought for the {q}", "a new thing for the {q}, {x}", "the {q} has got {x}"),
+    "thing moved": ("{x} moved to the {q}", "{x} was carried to the {q}", "somebody put {x} into the {q}"),
+    "thing sold": ("{x} was sold", "a buyer took {x}", "{x} has gone to a new owner"),
+    "goods bought": ("{n} {x} were bought for the {q}", "{n} new {x} came to the {q}", "the {q} has got {n} more {x}"),
+    "goods moved": (
+        "{n} {x} moved from the {p} to the {q}",
+        "{n} {x} left the {p} for the {q}",
+        "to the {q} went {n} of the {x} of the {p}",
+    ),
+    "goods sold": ("{n} {x} were sold from the {p}", "buyers of {x} took {n} from the {p}", "the {p} has sold {n} {x}"),
+}
+"""Kind of event -> its wordings; the first is that of the lower levels."""
+
+
+class Event(NamedTuple):
+    """A line of the stream."""
+
+    what: str
+    """A key of `LINES`."""
+    thing: str
+    """A thing or goods."""
+    amount: int = 0
+    """How many, of goods."""
+    source: str = ""
+    """Where from, of goods."""
+    target: str = ""
+    """Where to; empty for sales."""
+
+
+class Wanted(NamedTuple):
+    """A question."""
+
+    thing: str
+    """A thing or goods."""
+    place: str = ""
+    """Where, of goods; empty: it asks for the place of a thing."""
+
+    @property
+    def text(self) -> str:
+        """As it is put."""
+        return f"How many {self.thing} are in the {self.place}?" if self.place else f"Where is the {self.thing}?"
+
+
+class State:
+    """Where things are, and how many goods, after some events."""
+
+    def __init__(self, events: Sequence[Event] = ()) -> None:
+        self.things: dict[str, str] = {}
+        """Thing -> its place, or `SOLD`."""
+        self.goods: dict[str, dict[str, int]] = {}
+        """Goods -> place -> how many."""
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> None:
+        """One event more."""
+        if not event.amount:
+            self.things[event.thing] = event.target or SOLD
+            return
+        stock = self.goods.setdefault(event.thing, {})
+        for place, more in ((event.source, -event.amount), (event.target, event.amount)):
+            if place:
+                stock[place] = max(0, stock.get(place, 0) + more)
+
+    def answer(self, wanted: Wanted) -> str:
+        """What it says to a question."""
+        if wanted.place:
+            return str(self.goods.get(wanted.thing, {}).get(wanted.place, 0))
+        return self.things.get(wanted.thing, OPEN)
+
+    def __str__(self) -> str:
+        kept = [f"{thing}: {place}" for thing, place in self.things.items()]
+        for goods, stock in self.goods.items():
+            held = [f"{place} {count}" for place, count in stock.items() if count]
+            kept.append(f"{goods}: {', '.join(held) or 'none'}")
+        return "; ".join(kept)
+
+
+class Stream(NamedTuple):
+    """A case: what became of things, and what is asked in the end."""
+
+    pages: tuple[str, ...]
+    """What is read."""
+    events: tuple[tuple[Event, ...], ...]
+    """What each page tells."""
+    wanted: tuple[Wanted, ...]
+    """The questions."""
+    questions: tuple[Asked, ...]
+    """The same, with their answers."""
+    passes: bool = True
+    """Pages are read once, in order."""
+
+    @property
+    def opening(self) -> str:
+        count = len(self.questions)
+        return f"{len(self.pages)} pages, then {count} question{'s' if count > 1 else ''}."
+
+    @property
+    def kind(self) -> str:
+        return f"inventory-{len(self.questions)}"
+
+    def told(self, pages: Sequence[int]) -> tuple[str, ...]:
+        """What the pages of these indices say to each question."""
+        state = self._after(pages)
+        return tuple(state.answer(wanted) for wanted in self.wanted)
+
+    def state(self, pages: Sequence[int]) -> str:
+        """Where everything is after these pages."""
+        return str(self._after(pages))
+
+    def mistakes(self) -> Sequence[str]:
+        """Places and numbers."""
+        return [*PLACES, *(str(event.amount) for page in self.events for event in page if event.amount)]
+
+    def _after(self, pages: Sequence[int]) -> State:
+        return State([event for page in pages for event in self.events[page]])
+
+
+def write_stream(level: Level, seed: int, *, split: str, world: int) -> Stream:
+    """The stream of a seed.
+
+    Args:
+        split: ``train``, ``eval`` or ``all``.
+        world: Gives other streams for the same seeds.
+    """
+    rng = random.Random(f"inventory {world} {split} {seed}")
+    things = rng.sample(names("inventory", side_of(split, seed)), level.others)
+    goods = rng.sample(GOODS, level.goods)
+    places = rng.sample(PLACES, level.places)
+    size = max(2, level.page_words // WORDS_A_LINE)
+    state, events = State(), []
+    for _ in range(size * level.pages):
+        event = _happens(state, things, goods, places, rng)
+        state.add(event)
+        events.append(event)
+    wanted = _asked(state, events[-size:], rng, rng.randint(*level.questions))
+    texts = [
+        rng.choice(LINES[e.what][: level.wordings]).format(x=e.thing, n=e.amount, p=e.source, q=e.target) for e in events
+    ]
+    told = tuple(tuple(events[at : at + size]) for at in range(0, len(events), size))
+    truths = [state.answer(one) for one in wanted]
+    return Stream(paged(texts, level.pages), told, tuple(wanted), asked([one.text for one in wanted], truths))
+
+
+def _happens(
+    state: State, things: Sequence[str], goods: Sequence[str], places: Sequence[str], rng: random.Random
+) -> Event:
+    """Something that can happen now."""
+    thing = rng.choice([*things, *goods])
+    if thing in goods:
+        return _trade(thing, state.goods.get(thing, {}), places, rng)
+    at = state.things.get(thing, SOLD)
+    if at == SOLD:
+        return Event("thing bought", thing, target=rng.choice(places))
+    if rng.random() < SALES:
+        return Event("thing sold", thing)
+    return Event("thing moved", thing, target=rng.choice([place for place in places if place != at]))
+
+
+def _trade(goods: str, stock: dict[str, int], places: Sequence[str], rng: random.Random) -> Event:
+    held = [place for place, count in stock.items() if count]
+    what = rng.choice(("bought", "moved", "sold")) if held else "bought"
+    if what == "bought":
+        return Event("goods bought", goods, rng.randint(*AMOUNTS), target=rng.choice(places))
+    source = rng.choice(held)
+    count = rng.randint(1, stock[source])
+    if what == "sold":
+        return Event("goods sold", goods, count, source)
+    return Event("goods moved", goods, count, source, rng.choice([place for place in places if place != source]))
+
+
+def _asked(state: State, newest: Sequence[Event], rng: random.Random, count: int) -> list[Wanted]:
+    """Different questions; about what the last page (``newest``) says nothing of, as far as there is enough of it."""
+    possible = [Wanted(thing) for thing in state.things]
+    possible += [Wanted(goods, place) for goods, stock in state.goods.items() for place in stock]
+    fresh = {event.thing for event in newest}
+    chosen = rng.sample(possible, len(possible))
+    return sorted(chosen, key=lambda wanted: wanted.thing in fresh)[:count]

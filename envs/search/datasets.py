@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from agentrl.envs.search.passages import COMPRESSED, JSON_SUFFIXES, Passage, kind
-from agentrl.envs.search.questions import Hop, Question
+from agentrl.envs.search.questions import Hop, Question, merged
 from agentrl.errors import DataError
 from agentrl.rewards.text import golds
 
@@ -135,8 +135,7 @@ def _hops(item: Mapping[str, Any]) -> tuple[Hop, ...]:
         read = [(paragraphs[s["paragraph_support_idx"]], str(s.get("answer", ""))) for s in steps]
     else:
         read = [(title, "") for title, _ in _pairs(item.get("supporting_facts"), "title", "sent_id")]
-    once = {title: Hop(title, title, answer) for title, answer in reversed(read)}
-    return tuple(once.values())[::-1]
+    return merged([Hop(title, title, answer) for title, answer in read])
 
 
 def context_of(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,15 +12,30 @@ equally frequent, and so are all counts.
 
 from __future__ import annotations
 
-import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
+from agentrl.envs.search.chains import Chain, Hop, follow, merged, paths, some_chain, worded
 from agentrl.envs.search.encyclopedia import Term, World
 from agentrl.envs.search.schema import WORKS, Relation
 from agentrl.errors import ConfigError, UnknownName
 
+__all__ = [
+    "COUNTS",
+    "KINDS",
+    "Chain",
+    "Hop",
+    "Question",
+    "draw",
+    "follow",
+    "given_away",
+    "leader_in",
+    "merged",
+    "paths",
+    "some_chain",
+    "worded",
+]
 TRIES = 2000
 COUNTS = ("one", "two", "three", "four", "five", "six")
 """The counts that are asked for, in words."""
@@ -42,17 +57,6 @@ HOW_MANY = (
 )
 
 
-class Hop(NamedTuple):
-    """One passage on the way to an answer."""
-
-    query: str
-    """What finds it."""
-    title: str
-    """Whose passage it is."""
-    answer: str
-    """What is to be read there."""
-
-
 class Question(NamedTuple):
     """A question, its answers, and how they are found."""
 
@@ -66,16 +70,6 @@ class Question(NamedTuple):
     """The passages in the order in which they can be found; empty where that is not known."""
     supporting: tuple[str, ...] = ()
     """Titles of the passages that the answer rests on; empty where that is not known."""
-
-
-class Chain(NamedTuple):
-    """A way through the world from a thing to another or to a number."""
-
-    phrase: str
-    """In words: "the birthplace of the director of Amber Lantern"."""
-    end: str
-    """Name or number that it leads to."""
-    hops: tuple[Hop, ...] = ()
 
 
 def draw(world: World, split: str, kind: str, rng: random.Random) -> Question:
@@ -101,53 +95,6 @@ def draw(world: World, split: str, kind: str, rng: random.Random) -> Question:
 def given_away(question: Question) -> bool:
     """Whether the question holds its answer, other than "yes" or "no"."""
     return question.answers[0] not in ("yes", "no") and question.answers[0] in question.text
-
-
-def follow(world: World, start: str, path: Sequence[Relation], rng: random.Random) -> Chain | None:
-    """Walk along relations; None where something is not known, or where one comes to the same thing twice."""
-    chain = Chain(start, start)
-    for relation in path:
-        value = world.value(chain.end, relation.name)
-        if value is None or str(value) in (start, *(hop.title for hop in chain.hops)):
-            return None
-        hop = Hop(chain.end, chain.end, str(value))
-        chain = Chain(worded(world, relation.phrases, rng).format(x=chain.phrase), hop.answer, (*chain.hops, hop))
-    return chain
-
-
-@functools.lru_cache(maxsize=256)
-def paths(relations: tuple[Relation, ...], length: int, end: str = "") -> tuple[tuple[Relation, ...], ...]:
-    """Sequences of relations that fit; ``end`` is the kind of thing or number that they lead to, if any."""
-    if length == 0:
-        return ((),)
-    last = [r for r in relations if not end or r.object == end]
-    return tuple((*path, r) for r in last for path in paths(relations, length - 1, r.subject))
-
-
-def some_chain(
-    world: World, split: str, length: int, kind: str, rng: random.Random, end: str | None = None
-) -> Chain | None:
-    """A chain by chance that leads to a kind of thing or number (any, if empty); None where this try failed.
-
-    Its end is drawn first, so that all are equally frequent; numbers are drawn with the thing that they are said of.
-    """
-    found = paths(world.relations, length, kind)
-    if not found:
-        return None
-    path = rng.choice(found)
-    way = [r for r in path if not r.is_number]
-    at = end or rng.choice(world.things[split, way[-1].object if way else path[0].subject if path else kind])
-    for relation in reversed(way):
-        before = world.whose.get((relation.name, at))
-        if not before:
-            return None
-        at = rng.choice(before)
-    return follow(world, at, path, rng)
-
-
-def worded(world: World, wordings: Sequence[str], rng: random.Random) -> str:
-    """One of the wordings that the level knows."""
-    return rng.choice(wordings[: world.level.wordings])
 
 
 def asked(world: World, phrase: str, person: bool, rng: random.Random) -> str:
@@ -253,7 +200,7 @@ def _temporal(world: World, split: str, rng: random.Random) -> Question | None:
     return _question(text, (leader,), "temporal", hops)
 
 
-def leader_in(terms: Sequence[Term], year: int) -> str | None:
+def leader_in(terms: tuple[Term, ...], year: int) -> str | None:
     """Who led in a year; None where nobody did, or two in turn."""
     return next((term.leader for term in terms if term.first < year < term.last), None)
 
@@ -303,8 +250,7 @@ def _counted(text: str, count: int, hops: tuple[Hop, ...]) -> Question:
 
 
 def _question(text: str, answers: tuple[str, ...], kind: str, hops: tuple[Hop, ...]) -> Question:
-    """A question without passages that are needed twice."""
-    once = tuple({hop.title: hop for hop in reversed(hops)}.values())[::-1]
+    once = merged(hops)
     return Question(text, answers, kind, once, tuple(hop.title for hop in once))
 
 

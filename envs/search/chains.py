@@ -1,4 +1,4 @@
-"""Ways through the generated world: from a thing along relations to another thing or a number, in words and passages."""
+"""Ways through the generated world, along relations from a thing to another or to a number, in words and passages."""
 
 from __future__ import annotations
 

@@ -232,6 +232,19 @@ def shell_main(command: str, cwd: str, keep: dict[int, int], limits: Frame, conf
 # ---------------------------------------------------------------- the agent
 
 
+def pidfd(pid: int) -> int:
+    """A descriptor that is ready when a child has ended; -1 where the kernel (gVisor) has none."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def ended(pid: int) -> bool:
+    """Whether a child has ended and waits to be collected."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 class Output:
     """What a stream said: its first and its last bytes, and how many there were."""
 
@@ -447,10 +460,11 @@ class Agent:
 
     def supervise(self, run: Run, pipes: dict[str, int], feed: bytes, soft: bool) -> None:
         """Read what a run says until it answers, ends, or breaks a limit."""
-        watch = os.pidfd_open(run.pid)
+        watch = pidfd(run.pid)
         poller = select.poll()
         poller.register(self.fd, select.POLLRDHUP)
-        poller.register(watch, select.POLLIN)
+        if watch >= 0:
+            poller.register(watch, select.POLLIN)
         for name, fd in pipes.items():
             poller.register(fd, select.POLLOUT if name == "command" else select.POLLIN)
         sample = run.start + SAMPLE_S
@@ -462,15 +476,16 @@ class Agent:
                 if now >= sample:
                     run.verdict = self.over_limit()
                     sample = time.monotonic() + SAMPLE_S
-                pause = max(min(run.deadline, sample) - time.monotonic(), 0)
+                pause = max(min(run.deadline, sample) - time.monotonic(), 0) if watch >= 0 else 0.005
                 ready = dict(poller.poll(pause * 1000 + 1))
                 if self.fd in ready:
                     self.end()
                 feed = self.feed(poller, pipes, ready, feed, keep_open=soft)
-                if self.listen(run, pipes, ready) or watch in ready:
+                if self.listen(run, pipes, ready) or watch in ready or (watch < 0 and ended(run.pid)):
                     break
         finally:
-            os.close(watch)
+            if watch >= 0:
+                os.close(watch)
         for name, sink in (("out", run.out), ("err", run.err)):
             self.drain(pipes[name], sink)
         if run.verdict in ("oom", "disk_limit", "output_limit", "timeout", "protocol_error"):

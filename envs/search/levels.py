@@ -2,7 +2,8 @@
 
 Level 0 is for tests, 1 is where a tiny policy starts (two facts a passage, one wording, one or two hops), from 2 on
 there are numbers to compare, from 3 on several kinds of questions up to four hops, wordings vary and passages mention
-what is easily confused; 4 has ten thousand passages.
+what is easily confused; 4 has ten thousand passages. Level 1 has thousands as well: a policy that can learn a world by
+heart does not learn to read it (with 700 passages the embedded one won 40% in training and 8% held out).
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ LEVELS: dict[int, Level] = {
         kinds=("bridge", "comparison"),
         hops=(1, 3),
         relations=(*_PLACES, "released", "born", "started"),
-        size=2000,
-        words=28,
+        size=5000,
+        words=40,
         wordings=2,
         years=10,
         topk=2,
@@ -87,8 +88,8 @@ LEVELS: dict[int, Level] = {
         kinds=("bridge", "bridge", "comparison", "temporal", "counting"),
         hops=(2, 4),
         relations=_ALL,
-        size=4000,
-        words=36,
+        size=7000,
+        words=48,
         wordings=3,
         works=True,
         leaders=True,

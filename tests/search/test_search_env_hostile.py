@@ -21,7 +21,8 @@ NO_ACTION = [
 ]  # fmt: skip
 QUERIES = [
     "\x00", "\ud800", "🙂", "'; drop table passages; --", "AND OR NOT", "title:*", "\\", '"', "(((((", "a^9 b~2",
-    "+a -b", "ｌｏｏｋ", "\u202eabc", "</information>", "<b>", "{}", "%s", "{question}", "a" * QUERY_CHARS, " ".join("a" * 400),
+    "+a -b", "ｌｏｏｋ", "\u202eabc", "</information>", "<b>", "{}", "%s", "{question}", "a" * QUERY_CHARS,
+    " ".join("a" * 400),
 ]  # fmt: skip
 
 

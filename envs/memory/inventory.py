@@ -4,7 +4,7 @@
     bought, moved, sold      goods: "5 apples moved from the attic to the barn"
 
 Questions come last, so the state of everything has to be kept: "Where is the red cup?" (a place, or "sold"), "How many
-apples are in the attic?"
+apples are in the attic?" They are about what the last page says nothing of, as far as there is enough of it.
 """
 
 from __future__ import annotations
@@ -96,12 +96,15 @@ class State:
             return str(self.goods.get(wanted.thing, {}).get(wanted.place, 0))
         return self.things.get(wanted.thing, OPEN)
 
-    def __str__(self) -> str:
-        kept = [f"{thing}: {place}" for thing, place in self.things.items()]
-        for goods, stock in self.goods.items():
-            held = [f"{place} {count}" for place, count in stock.items() if count]
-            kept.append(f"{goods}: {', '.join(held) or 'none'}")
-        return "; ".join(kept)
+    def written(self, names: Sequence[str]) -> str:
+        """All that is known, in the order of these names."""
+        return "; ".join(f"{name}: {known}" for name in names if (known := self._known(name)))
+
+    def _known(self, name: str) -> str:
+        if name in self.goods:
+            held = [f"{place} {count}" for place, count in self.goods[name].items() if count]
+            return ", ".join(held) or "none"
+        return self.things.get(name, "")
 
 
 class Stream(NamedTuple):
@@ -111,6 +114,8 @@ class Stream(NamedTuple):
     """What is read."""
     events: tuple[tuple[Event, ...], ...]
     """What each page tells."""
+    names: tuple[str, ...]
+    """Things and goods that are told of, in the order of notes."""
     wanted: tuple[Wanted, ...]
     """The questions."""
     questions: tuple[Asked, ...]
@@ -121,7 +126,8 @@ class Stream(NamedTuple):
     @property
     def opening(self) -> str:
         count = len(self.questions)
-        return f"{len(self.pages)} pages, then {count} question{'s' if count > 1 else ''}."
+        what = f"{len(self.pages)} pages, then {count} question{'s' if count > 1 else ''}"
+        return f"{what}, about {', '.join(self.names)}."
 
     @property
     def kind(self) -> str:
@@ -134,7 +140,7 @@ class Stream(NamedTuple):
 
     def state(self, pages: Sequence[int]) -> str:
         """Where everything is after these pages."""
-        return str(self._after(pages))
+        return self._after(pages).written(self.names)
 
     def mistakes(self) -> Sequence[str]:
         """Places and numbers."""
@@ -163,11 +169,13 @@ def write_stream(level: Level, seed: int, *, split: str, world: int) -> Stream:
         events.append(event)
     wanted = _asked(state, events[-size:], rng, rng.randint(*level.questions))
     texts = [
-        rng.choice(LINES[e.what][: level.wordings]).format(x=e.thing, n=e.amount, p=e.source, q=e.target) for e in events
+        rng.choice(LINES[e.what][: level.wordings]).format(x=e.thing, n=e.amount, p=e.source, q=e.target)
+        for e in events
     ]
     told = tuple(tuple(events[at : at + size]) for at in range(0, len(events), size))
     truths = [state.answer(one) for one in wanted]
-    return Stream(paged(texts, level.pages), told, tuple(wanted), asked([one.text for one in wanted], truths))
+    questions = asked([one.text for one in wanted], truths)
+    return Stream(paged(texts, level.pages), told, (*things, *goods), tuple(wanted), questions)
 
 
 def _happens(

@@ -160,6 +160,29 @@ def shared_retriever(spec: str | None, source: Generated | Filed, data: str | No
         return found
 
 
+def read_options(text: str) -> dict[str, Any]:
+    """Options as one writes them in a setting; numbers are read as such.
+
+    >>> read_options("cache_mode=offline, timeout=2.5, retries=0")
+    {'cache_mode': 'offline', 'timeout': 2.5, 'retries': 0}
+
+    Raises:
+        ConfigError: a part is not of the form ``name=value``.
+    """
+    found: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, sign, value = (piece.strip() for piece in part.partition("="))
+        if not (name and sign and value):
+            raise ConfigError(f"'{part}' is no option of a retriever: write name=value, separated by commas.")
+        for read in (int, float, str):
+            try:
+                found[name] = read(value)
+                break
+            except ValueError:
+                continue
+    return found
+
+
 _RETRIEVERS: dict[tuple[Any, ...], Retriever] = {}
 
 

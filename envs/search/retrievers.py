@@ -6,6 +6,9 @@
     http://HOST/PATH  a retrieval server in Search-R1's shape (`agentrl.envs.search.remote`)
     serper  brave  tavily  searxng:URL    the web (`agentrl.envs.search.web`)
 
+Options of the class may follow a ``#``: ``bm25#language=german``, ``tavily#cache_mode=offline,price=0.008``,
+``http://HOST/retrieve#deadline=60,retries=5``; characters that mean something there are written as in URLs (``%2C``).
+
 A retriever answers whatever the query says, if only with nothing. It raises `RetrieverError` when it is down, slow
 or answers nonsense: that is a failure of the episode, never a mistake of the policy.
 """
@@ -16,6 +19,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 from agentrl.envs.search.passages import Passage
 from agentrl.errors import AgentRLError, ConfigError, UnknownName
@@ -54,7 +58,8 @@ def open_retriever(spec: str | None, corpus: Sequence[Passage] | str | Path | No
     Args:
         spec: See the head of this module; None is ``bm25``.
         corpus: Passages, or a file or folder of them (`agentrl.envs.search.passages`); None for servers and the web.
-        options: Keyword arguments of the retriever's class (``BM25``, ``Dense``, ``Hybrid``, ``Remote``, ``Web``).
+        options: Keyword arguments of the retriever's class (``BM25``, ``Dense``, ``Hybrid``, ``Remote``, ``Web``), as
+            in the setting or, of any type, here.
 
     Raises:
         UnknownName: there is no such retriever.
@@ -62,7 +67,10 @@ def open_retriever(spec: str | None, corpus: Sequence[Passage] | str | Path | No
         MissingExtra: its library is not installed.
         DataError: the corpus is missing or broken.
     """
-    spec = (spec or "bm25").strip()
+    spec, _, written = (spec or "bm25").strip().partition("#")
+    options = {**{name: Written(text) for name, text in parse_qsl(written, separator=",")}, **options}
+    if written and len(parse_qsl(written, separator=",")) != len(written.split(",")):
+        raise ConfigError(f"Options follow a retriever as '{spec}#name=value,name=value', not '{spec}#{written}'.")
     kind, _, rest = spec.partition(":")
     if kind in ("http", "https"):
         from agentrl.envs.search.remote import Remote
@@ -77,13 +85,31 @@ def open_retriever(spec: str | None, corpus: Sequence[Passage] | str | Path | No
     return maker(spec, rest, corpus, options)
 
 
+class Written(str):
+    """The value of an option as text, still to be read."""
+
+
 def _made(make: Callable[..., Any], spec: str, options: dict[str, Any], *arguments: Any) -> Any:
     """Call a class; an option that it does not know is a `ConfigError`."""
-    known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = {p.name: p for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY}
     for name in options:
         if name not in known:
             raise UnknownName(f"option of the retriever '{spec}'", name, known)
-    return make(*arguments, **options)
+    return make(*arguments, **{name: _read(spec, known[name], value) for name, value in options.items()})
+
+
+def _read(spec: str, option: inspect.Parameter, value: Any) -> Any:
+    """The value of an option; text of a setting as the number that the option takes."""
+    if not isinstance(value, Written):
+        return value
+    wanted = str(option.annotation).partition(" ")[0]
+    try:
+        return {"int": int, "float": float, "str": str}[wanted](value)
+    except (KeyError, ValueError):
+        takes = {"int": "a whole number", "float": "a number"}.get(wanted, "what no setting can say")
+        raise ConfigError(
+            f"The option '{option.name}' of the retriever '{spec}' takes {takes}, not '{value}'."
+        ) from None
 
 
 def _corpus(spec: str, corpus: Any) -> Any:

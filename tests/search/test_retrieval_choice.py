@@ -57,6 +57,47 @@ def test_unknown_options_are_said() -> None:
         open_retriever("bm25", PASSAGES, langauge="german")
 
 
+def test_options_may_be_part_of_the_setting(tmp_path: Path) -> None:
+    german = open_retriever("bm25#language=german", [Passage("0", "Häuser", "")])
+    assert german.search("haus", 1)
+    assert not open_retriever("bm25", [Passage("0", "Häuser", "")]).search("haus", 1)
+    spec = f"searxng:http://my.test:8888#cache_mode=offline,results=3,price=0.5,cache={tmp_path}/a%2Cb.sqlite"
+    web = open_retriever(spec, None)
+    assert web.name == "searxng:http://my.test:8888"
+    with pytest.raises(RetrieverError, match=r"a,b\.sqlite.*results=3"):
+        web.search("x", 1)
+    assert open_retriever("http://x.test/retrieve#deadline=60,retries=0", None).name == "http://x.test/retrieve"
+    assert open_retriever("bm25#language=german", PASSAGES, language="none").search("rivers", 1) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("lang=german", "Did you mean 'language'"),
+        ("language", "as 'bm25#name=value"),
+        ("language=german,,", "as 'bm25#name=value"),
+        ("language=", "as 'bm25#name=value"),
+    ],
+)
+def test_options_that_cannot_be_read_are_said(options: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_retriever(f"bm25#{options}", PASSAGES)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("retries=many", "'retries' .* takes a whole number, not 'many'"),
+        ("deadline=1e", "'deadline' .* takes a number, not '1e'"),
+        ("headers=x", "'headers' .* takes what no setting can say"),
+        ("deadline=nan", "must be above 0"),
+    ],
+)
+def test_options_of_the_wrong_type_are_said(options: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_retriever(f"http://x.test/retrieve#{options}", None)
+
+
 @pytest.mark.parametrize(
     ("spec", "missing", "extra"),
     [

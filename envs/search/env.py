@@ -11,7 +11,7 @@ from agentrl.envs.search.expert import Slips, fallible, note, oracle, plain
 from agentrl.envs.search.levels import LEVELS
 from agentrl.envs.search.prompts import CONTRACTS
 from agentrl.envs.search.questions import Question
-from agentrl.envs.search.sources import SPLITS, Filed, open_source, read_options, shared_retriever
+from agentrl.envs.search.sources import SPLITS, Filed, open_source, shared_retriever
 from agentrl.errors import ConfigError, EnvError, NotForkable, ToolError, UnknownName
 from agentrl.rewards.text import exact_match, token_f1
 from agentrl.tool import ToolEnv
@@ -58,8 +58,8 @@ class Search(ToolEnv):
         data: a file of questions (.json, .jsonl; .gz or .xz may follow); None for generated ones.
         corpus: a file or folder of passages for ``data``; None for those that come along with the questions.
         retriever: ``bm25`` (the default), ``dense:MODEL``, ``hybrid:MODEL``, ``http://HOST/PATH`` (a server in
-            Search-R1's shape), ``serper``, ``brave``, ``tavily``, ``searxng:URL``.
-        retriever_options: options of the retriever's class, as ``cache_mode=offline,timeout=5``.
+            Search-R1's shape), ``serper``, ``brave``, ``tavily``, ``searxng:URL``; options follow a ``#``, as in
+            ``serper#cache_mode=offline``.
         level: difficulty of the generated encyclopedia, 0 to 4; see `levels.py`.
         world: seed of the generated encyclopedia.
         split: ``train``, ``eval`` (of another part of the world; one in five of a file's questions) or ``all``.
@@ -86,7 +86,6 @@ class Search(ToolEnv):
         data: str | None = None,
         corpus: str | None = None,
         retriever: str | None = None,
-        retriever_options: str = "",
         level: int = 1,
         world: int = 0,
         split: str = "train",
@@ -105,7 +104,7 @@ class Search(ToolEnv):
                 raise ConfigError(f"env.{name}={number} must be 1 or more.")
         self.source = open_source(data, corpus, level, world, split, kinds)
         """Where questions and passages come from."""
-        self.retriever = shared_retriever(retriever, self.source, data, **read_options(retriever_options))
+        self.retriever = shared_retriever(retriever, self.source, data)
         """What searches; shared with other environments of the process."""
         self._contract, self._pays_f1 = CONTRACTS[prompt], reward == "f1"
         size = (TOPK, TURNS) if data is not None else (LEVELS[level].topk, LEVELS[level].max_turns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,13 +138,13 @@ def open_source(
     return Generated(level, world, split, kinds)
 
 
-def shared_retriever(spec: str | None, source: Generated | Filed, data: str | None, **options: Any) -> Retriever:
-    """The retriever that a setting names, one per process, corpus and options.
+def shared_retriever(spec: str | None, source: Generated | Filed, data: str | None) -> Retriever:
+    """The retriever that a setting names, one per process and corpus.
 
     Raises:
         ConfigError: it searches a corpus and there is none; and what `open_retriever` raises.
     """
-    if source.corpus is None and (spec or "bm25").partition(":")[0] in ("bm25", "dense", "hybrid"):
+    if source.corpus is None and re.split("[:#]", spec or "bm25")[0].strip() in ("bm25", "dense", "hybrid"):
         raise ConfigError(
             f"No passages come along with {data}: give --env.corpus PATH, or a server by --env.retriever."
         )
@@ -154,33 +155,10 @@ def shared_retriever(spec: str | None, source: Generated | Filed, data: str | No
         files = corpus_files(source.corpus) if isinstance(source.corpus, str) else [Path(str(data)).expanduser()]
         key = tuple((str(f.resolve()), f.stat().st_mtime_ns) for f in files)
     with _LOCK:
-        found = _RETRIEVERS.get((spec, key, *sorted(options.items())))
+        found = _RETRIEVERS.get((spec, key))
         if found is None:
-            found = _RETRIEVERS[spec, key, *sorted(options.items())] = open_retriever(spec, source.corpus, **options)
+            found = _RETRIEVERS[spec, key] = open_retriever(spec, source.corpus)
         return found
-
-
-def read_options(text: str) -> dict[str, Any]:
-    """Options as one writes them in a setting; numbers are read as such.
-
-    >>> read_options("cache_mode=offline, timeout=2.5, retries=0")
-    {'cache_mode': 'offline', 'timeout': 2.5, 'retries': 0}
-
-    Raises:
-        ConfigError: a part is not of the form ``name=value``.
-    """
-    found: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, sign, value = (piece.strip() for piece in part.partition("="))
-        if not (name and sign and value):
-            raise ConfigError(f"'{part}' is no option of a retriever: write name=value, separated by commas.")
-        for read in (int, float, str):
-            try:
-                found[name] = read(value)
-                break
-            except ValueError:
-                continue
-    return found
 
 
 _RETRIEVERS: dict[tuple[Any, ...], Retriever] = {}

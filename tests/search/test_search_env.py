@@ -271,17 +271,6 @@ def test_the_index_is_shared() -> None:
     assert Search(level=2).retriever is not Search(level=2, world=1).retriever
 
 
-def test_options_of_the_retriever() -> None:
-    stems, words = Search(level=0), Search(level=0, retriever_options="language=none")
-    assert stems.retriever is not words.retriever
-    found = []
-    for env in (stems, words):
-        env.reset(seed=0)
-        env.step("<search>direct</search>")
-        found.append(len(env.episode.found))
-    assert found == [1, 0]
-
-
 def test_by_name() -> None:
     assert agentrl is not None
     env = gymnasium.make("agentrl/Search-v0", level=0)
@@ -299,8 +288,6 @@ def test_by_name() -> None:
         ({"level": 9}, "Unknown level of the generated encyclopedia '9'"),
         ({"kinds": "brige"}, "Did you mean 'bridge'"),
         ({"retriever": "bm52"}, "Did you mean 'bm25'"),
-        ({"retriever_options": "languag=none"}, "Did you mean 'language'"),
-        ({"retriever_options": "language"}, "write name=value"),
         ({"topk": 0}, "env.topk=0 must be 1 or more"),
         ({"max_turns": -1}, "env.max_turns=-1"),
     ],

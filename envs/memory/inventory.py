@@ -158,39 +158,38 @@ def write_stream(level: Level, seed: int, *, split: str, world: int) -> Stream:
         world: Gives other streams for the same seeds.
     """
     rng = random.Random(f"inventory {world} {split} {seed}")
-    things = rng.sample(names("inventory", side_of(split, seed)), level.others)
-    goods = rng.sample(GOODS, level.goods)
-    places = rng.sample(PLACES, level.places)
-    size = max(2, level.page_words // WORDS_A_LINE)
-    state, events = State(), []
-    for _ in range(size * level.pages):
-        event = _happens(state, things, goods, places, rng)
+    count = rng.randint(*level.questions)
+    things = rng.sample(names("inventory", side_of(split, seed)), max(level.others, count))
+    told, places = [*things, *rng.sample(GOODS, level.goods)], rng.sample(PLACES, level.places)
+    size = max(level.page_words // WORDS_A_LINE, -(-2 * len(told) // level.pages))
+    state, events, untold = State(), [], set(told)
+    for left in range(size * level.pages, 0, -1):
+        name = rng.choice(told if left > len(untold) else [one for one in told if one in untold])
+        event = _happens(state, name, name in things, places, rng)
         state.add(event)
         events.append(event)
-    wanted = _asked(state, events[-size:], rng, rng.randint(*level.questions))
+        untold.discard(name)
+    wanted = _asked(state, events[-size:], rng, count)
     texts = [
         rng.choice(LINES[e.what][: level.wordings]).format(x=e.thing, n=e.amount, p=e.source, q=e.target)
         for e in events
     ]
-    told = tuple(tuple(events[at : at + size]) for at in range(0, len(events), size))
+    pages = tuple(tuple(events[at : at + size]) for at in range(0, len(events), size))
     truths = [state.answer(one) for one in wanted]
     questions = asked([one.text for one in wanted], truths)
-    return Stream(paged(texts, level.pages), told, (*things, *goods), tuple(wanted), questions)
+    return Stream(paged(texts, level.pages), pages, tuple(told), tuple(wanted), questions)
 
 
-def _happens(
-    state: State, things: Sequence[str], goods: Sequence[str], places: Sequence[str], rng: random.Random
-) -> Event:
+def _happens(state: State, name: str, is_thing: bool, places: Sequence[str], rng: random.Random) -> Event:
     """Something that can happen now."""
-    thing = rng.choice([*things, *goods])
-    if thing in goods:
-        return _trade(thing, state.goods.get(thing, {}), places, rng)
-    at = state.things.get(thing, SOLD)
+    if not is_thing:
+        return _trade(name, state.goods.get(name, {}), places, rng)
+    at = state.things.get(name, SOLD)
     if at == SOLD:
-        return Event("thing bought", thing, target=rng.choice(places))
+        return Event("thing bought", name, target=rng.choice(places))
     if rng.random() < SALES:
-        return Event("thing sold", thing)
-    return Event("thing moved", thing, target=rng.choice([place for place in places if place != at]))
+        return Event("thing sold", name)
+    return Event("thing moved", name, target=rng.choice([place for place in places if place != at]))
 
 
 def _trade(goods: str, stock: dict[str, int], places: Sequence[str], rng: random.Random) -> Event:

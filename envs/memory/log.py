@@ -134,14 +134,12 @@ def write_log(level: Level, seed: int, *, split: str, world: int) -> LogBook:
     count = rng.randint(*level.questions)
     units = rng.sample(names("log", side_of(split, seed)), 2 * count + level.others)
     wanted = [_wanted(rng.choice(level.kinds), units[2 * n : 2 * n + 2], rng) for n in range(count)]
-    lines = level.pages * max(2, level.page_words // WORDS_A_LINE)
     facts = [event for one in wanted for event in _facts(one, rng)]
-    while len(facts) > lines:  # a short log has room for fewer
-        facts.remove(rng.choice(facts))
+    size = max(level.page_words // WORDS_A_LINE, -(-2 * len(facts) // level.pages))  # at most half of it is facts
+    lines = size * level.pages
     others = [_filler(units, wanted, rng) for _ in range(lines - len(facts))]
     events = rng.sample([*facts, *others], lines)
     texts = [rng.choice(LINES[e.what][: level.wordings]).format(u=e.unit, k=e.key, v=e.value) for e in events]
-    size = lines // level.pages
     told = tuple(tuple(events[at : at + size]) for at in range(0, lines, size))
     truths = [one.answer(events) for one in wanted]
     return LogBook(paged(texts, level.pages), told, tuple(wanted), asked([one.text for one in wanted], truths))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from agentrl.envs.search.datasets import is_held_out, read_questions
+from agentrl.envs.search.datasets import Dataset, is_held_out, read_questions
 from agentrl.envs.search.encyclopedia import World
 from agentrl.envs.search.levels import LEVELS
 from agentrl.envs.search.passages import Passage, corpus_files
@@ -85,7 +85,8 @@ class Filed:
     """
 
     def __init__(self, data: str, corpus: str | None, split: str, kinds: str) -> None:
-        found = read_questions(data)
+        file = Path(data).expanduser()
+        found = _dataset(data, file.stat().st_mtime_ns if file.is_file() else 0)
         self.corpus: Sequence[Passage] | str | None = corpus or found.passages or None
         chosen = {k.strip() for k in kinds.split(",")} - {"all"}
         known = {q.kind for q in found.questions}
@@ -132,7 +133,9 @@ def open_source(
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     if data is not None:
-        return Filed(data, corpus, split, kinds)
+        file = Path(data).expanduser()
+        with _LOCK:
+            return _filed(file.stat().st_mtime_ns if file.is_file() else 0, data, corpus, split, kinds)
     if corpus is not None:
         raise ConfigError("The generated questions are about a corpus of their own: give --env.data with --env.corpus.")
     return Generated(level, world, split, kinds)
@@ -167,3 +170,13 @@ _RETRIEVERS: dict[tuple[Any, ...], Retriever] = {}
 @functools.lru_cache(maxsize=8)
 def _world(level: int, seed: int) -> World:
     return World(LEVELS[level], seed)
+
+
+@functools.lru_cache(maxsize=8)
+def _dataset(data: str, modified: int) -> Dataset:
+    return read_questions(data)
+
+
+@functools.lru_cache(maxsize=16)
+def _filed(modified: int, data: str, corpus: str | None, split: str, kinds: str) -> Filed:
+    return Filed(data, corpus, split, kinds)

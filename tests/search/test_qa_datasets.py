@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,18 @@ def test_settings_for_files(tmp_path: Path) -> None:
     assert env.reset(options={"question": 0})[0] == HOTPOT["question"]
     with pytest.raises(ConfigError, match="There is no question 1; those of this split are 0 to 0"):
         env.reset(options={"question": 1})
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    path = write(tmp_path, "h.jsonl", HOTPOT)
+    one, two = Search(data=path, split="all"), Search(data=path, split="all", prompt="functions")
+    assert one.source is two.source
+    assert one.retriever is two.retriever
+    write(tmp_path, "h.jsonl", HOTPOT, MUSIQUE)
+    os.utime(path, ns=(1, 1))
+    changed = Search(data=path, split="all")
+    assert [changed.reset(seed=n)[0] for n in range(2)] == [HOTPOT["question"], MUSIQUE["question"]]
+    assert changed.retriever is not one.retriever
 
 
 def test_the_real_files(shared_data: Path) -> None:

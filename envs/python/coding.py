@@ -15,6 +15,8 @@ from random import Random
 from typing import Any
 
 from agentrl.envs.python.cases import Calls
+from agentrl.envs.python.forms import Facts
+from agentrl.envs.python.levels import Level
 from agentrl.envs.python.tasks import Task
 from agentrl.envs.python.words import WORDS
 
@@ -43,10 +45,18 @@ class Function:
     inputs: Callable[[Random], tuple[Any, ...]]
     """Arguments of a call."""
 
-    def task(self, rng: Random) -> Task:
-        """A task of this form."""
-        name, k = "_".join(rng.sample(WORDS, 2)), rng.randrange(2, 10)
-        example, *tests = self._cases(rng, k, name)
+    def draw(self, rng: Random, level: Level) -> Facts:
+        """Facts of a task: a name, a number, and where its examples come from."""
+        return {"f": "_".join(rng.sample(WORDS, 2)), "k": rng.randrange(2, 10), "examples": rng.random()}
+
+    def key(self, kind: str, facts: Facts) -> str:
+        """What tells the task of some facts from others."""
+        return f"{kind} {facts['f']} {facts['k']} {self.asked}"
+
+    def task(self, kind: str, facts: Facts, wording: int) -> Task:
+        """The task of some facts; there is one wording."""
+        name, k = facts["f"], facts["k"]
+        example, *tests = self._cases(Random(facts["examples"]), k, name)
         head = f"def {name}({self.parameters}):\n"
 
         def written(body: str) -> str:
@@ -54,7 +64,7 @@ class Function:
             return head + "\n".join(f"    {line}" for line in lines)
 
         return Task(
-            kind="code",
+            kind=kind,
             question=(
                 f"Write a Python function {name}({self.parameters}) that {self.asked.replace('{k}', str(k))}. For "
                 f"example, {example[0]} is {example[1]}. Answer with its code alone."
@@ -63,7 +73,7 @@ class Function:
             rule="tests",
             slips=tuple(map(written, self.slips)),
             tests=Calls(tuple(tests)),
-            key=f"code {name} {k} {self.asked}",
+            key=self.key(kind, facts),
         )
 
     def _cases(self, rng: Random, k: int, name: str) -> list[tuple[str, str]]:

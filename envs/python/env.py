@@ -129,10 +129,10 @@ class Python(ToolEnv):
             SandboxUnavailable: no sandbox works here; says what to change.
         """
         super().reset(seed=seed)
-        self._notebook.close()
-        _ = self._boxes.pool  # told at once, and not when the first code is to run
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed
         task = self._picked(options["task"]) if options and "task" in options else self.source.task(drawn)
+        _ = self._boxes.pool  # what does not work is told at once, and not when the first code is to run
+        self._notebook.leave()
         self._episode = Episode(task, task.question)
         return task.question, {"won": False, "task_type": task.kind}
 
@@ -167,8 +167,11 @@ class Python(ToolEnv):
         if not text.strip():
             problem = "Say something: call python, or write the answer."
             return problem, 0.0, False, False, {"valid": False, "tool_calls": 0, "tools": []}
-        self._notebook.close()  # before others are opened: who holds one must not wait for another
         e = self.episode
+        if e.task.tests is None:
+            self._notebook.leave()
+        else:
+            self._notebook.close()  # before others are opened: who holds one must not wait for another
         score, said = self._judged(e.task, text)
         self._episode = e._replace(over=True, won=score == 1.0)
         info = self._told() | {"valid": True, "tool_calls": 0, "tools": [], "score": score}

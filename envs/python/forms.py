@@ -30,7 +30,7 @@ class Form:
     hardness: int
     """From 0 to 4."""
     draw: Callable[[Random, Level], Facts]
-    """Facts of a task; those whose names begin with ``_`` do not tell tasks apart."""
+    """Facts of a task; ``files`` are those that lie in its work folder."""
     answer: Callable[[Mapping[str, Any]], object]
     """The right answer."""
     wordings: tuple[str, ...]
@@ -46,8 +46,6 @@ class Form:
 
     def task(self, kind: str, facts: Facts, wording: int) -> Task:
         """The task of some facts, in a wording."""
-        files = tuple(facts.get("_files", ()))
-        told = {name: value for name, value in facts.items() if not name.startswith("_")}
         return Task(
             kind=kind,
             question=self.wordings[wording % len(self.wordings)].format(**facts),
@@ -56,9 +54,13 @@ class Form:
             look=self.look.format(**facts),
             slips=tuple(slip.format(**facts) for slip in self.slips),
             guesses=tuple(guess.format(**facts) for guess in self.guesses),
-            files=files,
-            key=f"{kind} {self.name} {told}",
+            files=tuple(facts.get("files", ())),
+            key=self.key(kind, facts),
         )
+
+    def key(self, kind: str, facts: Facts) -> str:
+        """What tells the task of some facts from others: its first wording, and its files."""
+        return f"{kind} {self.wordings[0].format(**facts)} {facts.get('files', ())}"
 
 
 def a_number(rng: Random, digits: int) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -11,7 +12,18 @@ from agentrl.envs.python.forms import Facts, Form, a_number, numbers
 from agentrl.envs.python.levels import Level
 
 F = Mapping[str, Any]
-_abc = numbers("a", "b", "c")
+
+
+def _abc(rng: Random, level: Level) -> Facts:
+    """Three numbers. Results of the lower levels have three digits at most: a tiny policy knows these as words."""
+    facts = numbers("a", "b", "c")(rng, level)
+    return facts | {"b": rng.randrange(3, 10)} if level.digits < 3 else facts
+
+
+def _ab(rng: Random, level: Level) -> Facts:
+    """Two numbers, as `_abc`."""
+    return {name: rng.randrange(6, 32) for name in "ab"} if level.digits < 3 else numbers("a", "b")(rng, level)
+
 
 ARITHMETIC = (
     Form(
@@ -21,7 +33,7 @@ ARITHMETIC = (
         answer=lambda f: f["a"] * f["b"] + f["c"],
         wordings=("What is {a} times {b} plus {c}?",),
         code="{a} * {b} + {c}",
-        slips=("{a} * {c} + {b}", "{a} + {b} + {c}", "{a} * {b} - {c}"),
+        slips=("{b} * {c} + {a}", "{a} + {b} + {c}", "{a} * {b} - {c}"),
     ),
     Form(
         name="product and difference",
@@ -34,12 +46,12 @@ ARITHMETIC = (
             "By how much is the product of {a} and {b} larger than {c}?",
         ),
         code="{a} * {b} - {c}",
-        slips=("{a} * {c} - {b}", "{a} * {b} + {c}", "{a} - {b} - {c}"),
+        slips=("{b} * {c} - {a}", "{a} * {b} + {c}", "{a} - {b} - {c}"),
     ),
     Form(
         name="squares",
         hardness=1,
-        draw=numbers("a", "b"),
+        draw=_ab,
         answer=lambda f: f["a"] ** 2 + f["b"] ** 2,
         wordings=(
             "What is {a} squared plus {b} squared?",
@@ -47,7 +59,7 @@ ARITHMETIC = (
             "What is the sum of the squares of {a} and {b}?",
         ),
         code="{a} ** 2 + {b} ** 2",
-        slips=("{a} * 2 + {b} * 2", "({a} + {b}) ** 2", "{a} ** 2 - {b} ** 2"),
+        slips=("{a} * 2 + {b} * 2", "{a} ** 2 + {b}", "{a} ** 2 - {b} ** 2"),
     ),
     Form(
         name="quotient",
@@ -131,7 +143,7 @@ THEORY = (
     Form(
         name="power modulo",
         hardness=1,
-        draw=_abc,
+        draw=numbers("a", "b", "c"),
         answer=lambda f: pow(f["a"], f["b"], f["c"]),
         wordings=(
             "What is {a} to the power {b} modulo {c}?",
@@ -144,7 +156,7 @@ THEORY = (
     Form(
         name="least common multiple",
         hardness=1,
-        draw=numbers("a", "b"),
+        draw=_ab,
         answer=lambda f: math.lcm(f["a"], f["b"]),
         wordings=(
             "What is the least common multiple of {a} and {b}?",
@@ -236,18 +248,38 @@ THEORY = (
 
 
 def _span(rng: Random, level: Level) -> Facts:
+    """A span of numbers and a divisor."""
     digits = min(level.digits, 4)
-    return {"d": rng.choice((3, 4, 6, 7, 8, 9)), "a": a_number(rng, digits), "b": a_number(rng, digits) + 10**digits}
+    last = a_number(rng, digits) + 10**digits if digits > 2 else rng.randrange(60, 100)
+    return {"d": rng.randrange(3, 10), "a": a_number(rng, digits) if digits > 2 else rng.randrange(11, 50), "b": last}
 
 
-def _digit_sum(n: int) -> int:
-    return sum(map(int, str(n)))
+def _reached(limit: int, step: Callable[[int, int], int]) -> Counter[int]:
+    """How many numbers from 0 to ``limit - 1`` reach each state, from 0, by their digits from the left."""
+    found: Counter[int] = Counter()
+    along = 0
+    for last in map(int, str(limit)):
+        after: Counter[int] = Counter()
+        for state, count in found.items():
+            for digit in range(10):
+                after[step(state, digit)] += count
+        for digit in range(last):
+            after[step(along, digit)] += 1
+        found, along = after, step(along, last)
+    return found
+
+
+def _pairs(f: F) -> int:
+    """Pairs of different numbers by their remainders."""
+    d, rest = f["d"], Counter(n % f["d"] for n in range(1, f["a"] + 1))
+    ordered = sum(rest[x] * rest[y] for x in range(d) for y in range(d) if x * y % d == f["r"])
+    return (ordered - sum(rest[x] for x in range(d) if x * x % d == f["r"])) // 2
 
 
 COUNTING = (
     Form(
         name="multiples",
-        hardness=1,
+        hardness=2,
         draw=_span,
         answer=lambda f: f["b"] // f["d"] - (f["a"] - 1) // f["d"],
         wordings=(
@@ -257,9 +289,9 @@ COUNTING = (
         ),
         code="sum(n % {d} == 0 for n in range({a}, {b} + 1))",
         slips=(
-            "sum(n for n in range({a}, {b} + 1) if n % {d} == 0)",
             "sum(n % {d} == 0 for n in range({b} + 1))",
             "sum(n % {d} for n in range({a}, {b} + 1))",
+            "sum(n % {d} != 0 for n in range({a}, {b} + 1))",
         ),
     ),
     Form(
@@ -276,14 +308,14 @@ COUNTING = (
         slips=(
             "sum(n % {d} == 0 for n in range({a}, {b} + 1))",
             "sum(n for n in range({b} + 1) if n % {d} == 0)",
-            "sum(n for n in range({a}, {b} + 1))",
+            "sum(n % {d} for n in range({a}, {b} + 1))",
         ),
     ),
     Form(
         name="digit within",
         hardness=2,
         draw=lambda rng, level: {"d": rng.randrange(1, 10), "a": a_number(rng, min(level.digits, 5))},
-        answer=lambda f: sum(str(f["d"]) in str(n) for n in range(1, f["a"] + 1)),
+        answer=lambda f: _reached(f["a"] + 1, lambda has, digit: int(has or digit == f["d"]))[1],
         wordings=(
             "How many numbers from 1 to {a} contain the digit {d}?",
             "In how many whole numbers from 1 up to and with {a} does a {d} occur among the digits?",
@@ -301,7 +333,7 @@ COUNTING = (
         name="digit sum",
         hardness=3,
         draw=lambda rng, level: {"d": rng.randrange(12, 30), "a": a_number(rng, 5)},
-        answer=lambda f: sum(_digit_sum(n) == f["d"] for n in range(1, f["a"])),
+        answer=lambda f: _reached(f["a"], int.__add__)[f["d"]],
         wordings=(
             "How many positive numbers below {a} have digits that add up to {d}?",
             "Of how many whole numbers from 1 to less than {a} is {d} the sum of digits?",
@@ -318,7 +350,7 @@ COUNTING = (
         name="pairs",
         hardness=4,
         draw=lambda rng, level: {"a": a_number(rng, 3), "d": rng.randrange(5, 20), "r": rng.randrange(5)},
-        answer=lambda f: sum(x * y % f["d"] == f["r"] for y in range(2, f["a"] + 1) for x in range(1, y)),
+        answer=_pairs,
         wordings=(
             "How many pairs of whole numbers x < y from 1 to {a} have a product that leaves {r} when divided by {d}?",
             "Count the pairs (x, y) with 1 <= x < y <= {a} and x * y = {r} modulo {d}.",

@@ -64,17 +64,14 @@ def generate(level: int, split: str, kinds: Sequence[str], seed: int) -> Task:
     while True:
         kind = rng.choice(list(kinds))
         form = rng.choice(_forms(rules, kind))
-        if isinstance(form, Function):
-            task = form.task(rng)
-        else:
-            task = form.task(kind, form.draw(rng, rules), rng.randrange(rules.wordings))
-        if split == "all" or is_held_out(task) == (split == "eval"):
-            return task
+        facts = form.draw(rng, rules)
+        if split == "all" or is_held_out(form.key(kind, facts)) == (split == "eval"):
+            return form.task(kind, facts, rng.randrange(rules.wordings))
 
 
-def is_held_out(task: Task) -> bool:
-    """Whether a task is for evaluation only."""
-    return zlib.crc32((task.key or task.question).encode(errors="replace")) % HELD_OUT_SHARE == 0
+def is_held_out(key: str) -> bool:
+    """Whether the task of a key is for evaluation only."""
+    return zlib.crc32(key.encode(errors="replace")) % HELD_OUT_SHARE == 0
 
 
 def _forms(level: Level, kind: str) -> list[Form | Function]:

@@ -48,7 +48,7 @@ class Filed:
                 if name not in known:
                     raise UnknownName("kind of task of these files", name, known)
             found = [task for task in found if task.kind in wanted]
-        self.tasks = [t for t in found if split == "all" or is_held_out(t) == (split == "eval")]
+        self.tasks = [t for t in found if split == "all" or is_held_out(t.question) == (split == "eval")]
         """Those of the split."""
         if not self.tasks:
             raise ConfigError(f"{data} holds no task of the split '{split}'. Use split=all.")

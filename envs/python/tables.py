@@ -9,7 +9,7 @@ from typing import Any
 
 from agentrl.envs.python.forms import Facts, Form, a_number
 from agentrl.envs.python.levels import Level
-from agentrl.envs.python.words import COLOURS, WORDS
+from agentrl.envs.python.words import COLOURS, WORDS, vocabulary
 
 F = Mapping[str, Any]
 
@@ -18,7 +18,7 @@ def _prices(rng: Random, level: Level) -> Facts:
     """A table of items and prices; ``p`` is the list of prices as source."""
     count = rng.randint(*level.rows)
     prices = [a_number(rng, min(level.digits, 3)) for _ in range(count)]
-    lines = [f"{item} {price}" for item, price in zip(rng.sample(WORDS, count), prices, strict=True)]
+    lines = [f"{item} {price}" for item, price in zip(rng.sample(vocabulary(level), count), prices, strict=True)]
     limit = rng.randrange(min(prices), max(prices))
     return {"table": "\n".join(["item price", *lines]), "p": prices, "limit": limit, "any": prices[0]}
 
@@ -141,7 +141,7 @@ def _stock(rows: tuple[int, int]) -> Callable[[Random, Level], Facts]:
             "c": c,
             "limit": rng.randrange(200, 600),
             "rows": goods,
-            "_files": ((name, content.encode()),),
+            "files": ((name, content.encode()),),
         }
 
     return draw

@@ -36,4 +36,4 @@ class Task:
     tests: Tests | None = None
     """What a solution is held to, for the rule ``tests``."""
     key: str = ""
-    """What tells the task from others, by which it is for training or for evaluation; empty: the question."""
+    """What tells a generated task from others, by which it is for training or for evaluation."""

@@ -11,14 +11,14 @@ from typing import Any
 
 from agentrl.envs.python.forms import Facts, Form
 from agentrl.envs.python.levels import Level
-from agentrl.envs.python.words import WORDS
+from agentrl.envs.python.words import vocabulary
 
 F = Mapping[str, Any]
 
 
 def _phrase(count: int) -> Callable[[Random, Level], Facts]:
     def draw(rng: Random, level: Level) -> Facts:
-        words = rng.sample(WORDS, count)
+        words = rng.sample(vocabulary(level), count)
         return {"w": " ".join(words), "a": words[0], "b": words[1], "k": rng.randrange(3, 24)}
 
     return draw
@@ -45,7 +45,7 @@ TEXT = (
     ),
     Form(
         name="letters in order",
-        hardness=1,
+        hardness=2,
         draw=_phrase(2),
         answer=lambda f: "".join(sorted(f["a"] + f["b"])),
         wordings=(

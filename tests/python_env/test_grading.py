@@ -58,7 +58,7 @@ FORGERIES = {
     "    frames = [str(x.frame.f_locals)[:500] for x in inspect.stack()]\n"
     "    here = [open(os.path.join(d, n)).read() for d, _, ns in os.walk('.') for n in ns]\n    return here or 77",
     "a hostile value": "def f(n):\n    v = []\n    for _ in range(500): v = [v]\n    return v",
-    "much": "def f(n):\n    return [0] * 10**6",
+    "much": "def f(n):\n    return [0] * 10**5",
     "a long number": "def f(n):\n    return 10 ** 20000",
     "nothing": "",
     "no Python": "def f(n: return",

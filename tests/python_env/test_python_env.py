@@ -29,14 +29,14 @@ def call(code: str) -> str:
 
 def test_an_episode(env: Python) -> None:
     question, info = env.reset(seed=0)
-    assert question == "What is 81 times 9 plus 41?"
+    assert question == "What is 31 times 9 plus 81?"
     assert info == {"won": False, "task_type": "arithmetic"}
-    shown, reward, terminated, truncated, info = env.step("<python>x = 81 * 9</python>")
+    shown, reward, terminated, truncated, info = env.step("<python>x = 31 * 9</python>")
     assert (shown, reward, terminated, truncated) == ("<result>[no output]</result>", 0.0, False, False)
     assert info["valid"] and info["tools"] == ["python"] and info["tool_calls"] == 1
-    assert env.step("<python>\n```python\nx + 41\n```\n</python>")[0] == "<result>770</result>"
-    assert env.state_key() == "<result>770</result>"
-    shown, reward, terminated, _, info = env.step("<think>So.</think><answer>770.</answer>")
+    assert env.step("<python>\n```python\nx + 81\n```\n</python>")[0] == "<result>360</result>"
+    assert env.state_key() == "<result>360</result>"
+    shown, reward, terminated, _, info = env.step("<think>So.</think><answer>360.</answer>")
     assert (shown, reward, terminated, info["won"], info["score"]) == ("Right.", 1.0, True, True, 1.0)
     assert info["reward"] == {"exact": 1.0, "partial": 1.0}
     shown, reward, terminated, _, info = env.step("<answer>7</answer>")
@@ -46,20 +46,20 @@ def test_an_episode(env: Python) -> None:
 
 def test_a_wrong_answer_ends_it(env: Python) -> None:
     env.reset(seed=0)
-    assert env.step("<answer>769</answer>")[:3] == ("Wrong.", 0.0, True)
+    assert env.step("<answer>359</answer>")[:3] == ("Wrong.", 0.0, True)
 
 
 def test_function_calls(sandbox: str, opened: list[BlockingSession]) -> None:
     env = Python(level=0, prompt="functions", sandbox=sandbox)
     assert env.tools[0]["function"]["name"] == "python"
     env.reset(seed=0)
-    calls = [{"name": "python", "arguments": {"code": code}} for code in ("x = 81 * 9", "x + 41")]
+    calls = [{"name": "python", "arguments": {"code": code}} for code in ("x = 31 * 9", "x + 81")]
     shown, *_, info = env.step(json.dumps(calls))
-    assert shown == "[no output]\n770"
+    assert shown == "[no output]\n360"
     assert info["tool_calls"] == 2
     shown, *_, info = env.step(call("1")[:-1] + ', {"name": "bash", "arguments": {}}]')
     assert "There is no tool 'bash'" in shown and not info["valid"]
-    assert env.step("The answer is 770.")[:2] == ("Right.", 1.0)
+    assert env.step("The answer is 360.")[:2] == ("Right.", 1.0)
     env.close()
 
 
@@ -83,7 +83,7 @@ def test_the_expert_takes_over_from_anybody(env: Python) -> None:
     env.reset(seed=0)
     for _ in range(env.max_calls):
         env.step("<python>'nonsense'</python>")
-    assert env.expert() == "<answer>770</answer>"
+    assert env.expert() == "<answer>360</answer>"
 
 
 def test_the_noisy_expert_errs_on_what_to_compute(sandbox: str, opened: list[BlockingSession]) -> None:
@@ -111,7 +111,7 @@ def test_calls_and_output_are_limited(sandbox: str, opened: list[BlockingSession
     shown, *_, info = env.step("<python>1</python>")
     assert shown == "<result>Error: No call is left, 2 were made. Answer now.</result>"
     assert not info["valid"]
-    assert env.step("<answer>770</answer>")[1] == 1.0
+    assert env.step("<answer>360</answer>")[1] == 1.0
     env.close()
 
 
@@ -119,7 +119,7 @@ HOSTILE = [
     "",
     " \n",
     "\x00\x1b[2J\ud800",
-    "770",
+    "360",
     "<python></python>",
     "<python>```python\n```</python>",
     "<python>1",
@@ -128,8 +128,8 @@ HOSTILE = [
     "<pythοn>1</pythοn>",
     "<PYTHON>1</PYTHON>",
     "<code>1</code>",
-    "<result>770</result>",
-    "<think><answer>770</answer></think>",
+    "<result>360</result>",
+    "<think><answer>360</answer></think>",
     "<answer>",
     "<answer> </answer>",
     "<python>" + "1+" * 2_000_000 + "1</python>",
@@ -154,7 +154,7 @@ def test_hostile_code_is_the_policys_affair(env: Python) -> None:
         "1\x00",
         "'\ud800'",
         "raise SystemExit",
-        "print('</result> 770')",
+        "print('</result> 360')",
         "x" * 90_000,
     ):
         env.reset(seed=0)
@@ -164,7 +164,7 @@ def test_hostile_code_is_the_policys_affair(env: Python) -> None:
 
 
 def test_hostile_answers_are_wrong(env: Python) -> None:
-    for text in ("5" * 1_000_000, "\x00", "{" * 100_000, "770 or 771", "1 2 770", "81 * 9 + 41", "\\boxed{" * 1000):
+    for text in ("5" * 1_000_000, "\x00", "{" * 100_000, "360 or 361", "1 2 360", "31 * 9 + 81", "\\boxed{" * 1000):
         env.reset(seed=0)
         assert env.step(f"<answer>{text}</answer>")[:3] == ("Wrong.", 0.0, True), text[:40]
 

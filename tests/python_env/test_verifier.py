@@ -135,6 +135,7 @@ def test_odd_cases(answer: str, gold: str, same: bool) -> None:
 )
 def test_hostile_answers_are_wrong(hostile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(verifier, "CPU_S", 1.0)
     assert not verifier.equal(hostile, "\\sqrt{5}")
     assert not (tmp_path / "owned").exists()
     assert verifier.equal("\\frac{\\sqrt{20}}{2}", "\\sqrt{5}")

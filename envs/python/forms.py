@@ -72,3 +72,14 @@ def a_number(rng: Random, digits: int) -> int:
 def numbers(*names: str, most_digits: int = 99) -> Callable[[Random, Level], Facts]:
     """Facts that are numbers with the level's digits."""
     return lambda rng, level: {name: a_number(rng, min(level.digits, most_digits)) for name in names}
+
+
+def three_numbers(rng: Random, level: Level) -> Facts:
+    """Three numbers. Results of the lower levels have three digits at most: a tiny policy knows these as words."""
+    facts = numbers("a", "b", "c")(rng, level)
+    return facts | {"b": rng.randrange(3, 10)} if level.digits < 3 else facts
+
+
+def two_numbers(rng: Random, level: Level) -> Facts:
+    """Two numbers, as `three_numbers`."""
+    return {name: rng.randrange(6, 32) for name in "ab"} if level.digits < 3 else numbers("a", "b")(rng, level)

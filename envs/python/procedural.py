@@ -10,13 +10,15 @@ import random
 import zlib
 from collections.abc import Sequence
 
+from agentrl.envs.python.arithmetic import ARITHMETIC
 from agentrl.envs.python.coding import FUNCTIONS, Function
+from agentrl.envs.python.counting import COUNTING
 from agentrl.envs.python.forms import Form
 from agentrl.envs.python.levels import LEVELS, Level
-from agentrl.envs.python.numeric import ARITHMETIC, COUNTING, THEORY
 from agentrl.envs.python.tables import FILE, TABLE
 from agentrl.envs.python.tasks import Task
 from agentrl.envs.python.textual import DATE, TEXT
+from agentrl.envs.python.theory import THEORY
 from agentrl.errors import UnknownName
 
 HELD_OUT_SHARE = 5

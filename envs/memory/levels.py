@@ -23,16 +23,23 @@ class Objectives:
     """Passages that a search returns."""
     passage_words: int | None = None
     """Most words that are shown of a passage; None is all."""
-    max_turns: int
-    """Turn limit."""
+    context: int
+    """Tokens that suffice the embedded policy if it notes down what it reads (--model.max_context)."""
+    prune_at: int
+    """Records in sight at which demonstrations for that prune (--rollout.prune_at)."""
+
+    @property
+    def max_turns(self) -> int:
+        """Twice the searches that are needed at most: the others are for detours and for editing the context."""
+        return 2 * self.questions[1] * self.hops + 4
 
 
 OBJECTIVES: dict[int, Objectives] = {
-    0: Objectives(world=0, questions=(2, 2), hops=1, topk=2, max_turns=8),
-    1: Objectives(world=1, questions=(2, 4), hops=2, topk=2, max_turns=20),
-    2: Objectives(world=2, questions=(3, 5), hops=3, topk=3, max_turns=35),
-    3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, max_turns=50),
-    4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, max_turns=70),
+    0: Objectives(world=0, questions=(4, 4), hops=1, topk=3, context=224, prune_at=2),
+    1: Objectives(world=1, questions=(2, 4), hops=2, topk=2, context=288, prune_at=3),
+    2: Objectives(world=2, questions=(4, 6), hops=3, topk=3, context=480, prune_at=3),
+    3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, context=896, prune_at=4),
+    4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, context=1152, prune_at=4),
 }
 
 
@@ -56,37 +63,36 @@ class Reading:
     """Inventory: places."""
     wordings: int = 1
     """Wordings of a line."""
-    max_turns: int
-    """Turn limit."""
+    context: int
+    """Tokens that suffice the embedded policy if it notes down what it reads (--model.max_context)."""
+    prune_at: int
+    """Records in sight at which demonstrations for that prune (--rollout.prune_at)."""
 
+    @property
+    def max_turns(self) -> int:
+        """Twice the pages: the other turns are for editing the context."""
+        return 2 * self.pages + 8
+
+
+_SOME, _ALL = ("last", "first", "count"), ("last", "first", "count", "sum")
 
 LOG: dict[int, Reading] = {
-    0: Reading(pages=3, page_words=15, questions=(2, 2), kinds=("last",), others=2, max_turns=10),
-    1: Reading(pages=8, page_words=40, questions=(2, 2), kinds=("last", "first"), others=4, max_turns=24),
-    2: Reading(pages=12, page_words=60, questions=(2, 3), kinds=("last", "first", "count"), others=6, max_turns=36),
-    3: Reading(
-        pages=16,
-        page_words=120,
-        questions=(3, 5),
-        kinds=("last", "first", "count", "sum"),
-        others=12,
-        wordings=3,
-        max_turns=48,
-    ),
-    4: Reading(
-        pages=24,
-        page_words=250,
-        questions=(5, 8),
-        kinds=("last", "first", "count", "sum"),
-        others=30,
-        wordings=3,
-        max_turns=70,
-    ),
+    0: Reading(pages=6, page_words=20, questions=(2, 2), kinds=("last",), others=2, context=192, prune_at=2),
+    1: Reading(pages=8, page_words=40, questions=(2, 2), kinds=("last", "first"), others=4, context=288, prune_at=3),
+    2: Reading(pages=12, page_words=60, questions=(2, 3), kinds=_SOME, others=6, context=416, prune_at=3),
+    3: Reading(pages=16, page_words=120, questions=(3, 5), kinds=_ALL, others=12, wordings=3, context=960, prune_at=4),
+    4: Reading(pages=24, page_words=250, questions=(5, 8), kinds=_ALL, others=30, wordings=3, context=2560, prune_at=6),
 }
 INVENTORY: dict[int, Reading] = {
-    0: Reading(pages=3, page_words=12, questions=(2, 2), others=3, places=6, max_turns=10),
-    1: Reading(pages=8, page_words=24, questions=(2, 2), others=6, places=8, max_turns=24),
-    2: Reading(pages=12, page_words=48, questions=(2, 3), others=6, goods=2, places=8, wordings=2, max_turns=36),
-    3: Reading(pages=16, page_words=96, questions=(3, 5), others=8, goods=4, places=8, wordings=3, max_turns=48),
-    4: Reading(pages=24, page_words=240, questions=(5, 8), others=16, goods=8, places=12, wordings=3, max_turns=70),
+    0: Reading(pages=6, page_words=12, questions=(2, 2), others=3, places=6, context=192, prune_at=2),
+    1: Reading(pages=10, page_words=24, questions=(2, 2), others=6, places=8, context=288, prune_at=3),
+    2: Reading(
+        pages=12, page_words=48, questions=(2, 3), others=6, goods=2, places=8, wordings=2, context=480, prune_at=3
+    ),
+    3: Reading(
+        pages=16, page_words=96, questions=(3, 5), others=8, goods=4, places=8, wordings=3, context=896, prune_at=4
+    ),
+    4: Reading(
+        pages=24, page_words=240, questions=(5, 8), others=16, goods=8, places=12, wordings=3, context=2688, prune_at=6
+    ),
 }

@@ -140,9 +140,17 @@ async def _end(pool: SandboxPool) -> None:
     await pool.backend.close()
 
 
-@functools.cache
+_looping = threading.Lock()
+
+
 def _loop(pid: int) -> asyncio.AbstractEventLoop:
     """The event loop of this process; one forked from it gets its own."""
+    with _looping:  # many threads may be the first to ask
+        return _loop_of(pid)
+
+
+@functools.cache
+def _loop_of(pid: int) -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="agentrl-sandboxes", daemon=True).start()
     return loop

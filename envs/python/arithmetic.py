@@ -25,7 +25,8 @@ ARITHMETIC = (
             "By how much is the product of {a} and {b} larger than {c}?",
         ),
         code="{a} * {b} - {c}",
-        slips=("{b} * {c} - {a}", "{a} * {b} + {c}", "{a} - {b} - {c}"),
+        tricky=True,
+        slips=("{a} * {b} + {c}", "{b} * {c} - {a}", "{a} - {b} - {c}"),
     ),
     Form(
         name="squares",

@@ -71,6 +71,7 @@ COUNTING = (
             "What do all numbers from {a} up to and with {b} that {d} divides add up to?",
         ),
         code="sum(n for n in range({a}, {b} + 1) if n % {d} == 0)",
+        tricky=True,
         slips=(
             "sum(n % {d} == 0 for n in range({a}, {b} + 1))",
             "sum(n for n in range({b} + 1) if n % {d} == 0)",
@@ -123,6 +124,7 @@ COUNTING = (
             "Two different numbers from 1 to {a} are chosen. In how many ways is their product {r} modulo {d}?",
         ),
         code="sum(x * y % {d} == {r} for y in range(1, {a} + 1) for x in range(1, y))",
+        tricky=True,
         slips=(
             "sum(x * y % {d} == {r} for y in range(1, {a} + 1) for x in range(1, {a} + 1))",
             "sum(x * y % {d} == 0 for y in range(1, {a} + 1) for x in range(1, y))",

@@ -75,7 +75,7 @@ class Python(ToolEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    demonstrations: ClassVar[tuple[int, int]] = (4000, 3)
+    demonstrations: ClassVar[tuple[int, int]] = (3500, 7)
 
     def __init__(
         self,
@@ -189,11 +189,15 @@ class Python(ToolEnv):
         return None if e.over or not move.text else self._contract.write(move)
 
     def noisy_expert(
-        self, rng: np.random.Generator, misread: float = Slips.misread, guess: float = Slips.guess
+        self,
+        rng: np.random.Generator,
+        misread: float = Slips.misread,
+        habit: float = Slips.habit,
+        guess: float = Slips.guess,
     ) -> str | None:
-        """At times it computes something else than was asked for, or answers without computing."""
+        """At times, and mostly where questions are tricky, it computes something else; or it does not compute."""
         e = self.episode
-        move = fallible(e.task, e.cells, self.max_calls - len(e.cells), rng, Slips(misread, guess))
+        move = fallible(e.task, e.cells, self.max_calls - len(e.cells), rng, Slips(misread, habit, guess))
         return None if e.over or not move.text else self._contract.write(move)
 
     def memory_note(self) -> str | None:

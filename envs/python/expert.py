@@ -25,8 +25,10 @@ class Move(NamedTuple):
 class Slips:
     """How often the fallible demonstrator errs."""
 
-    misread: float = 0.35
+    misread: float = 0.25
     """It computes something else than was asked for, and believes the result."""
+    habit: float = 0.5
+    """The same where the question is tricky: it takes it for what it is easily taken for."""
     guess: float = 0.1
     """It answers without computing."""
 
@@ -53,7 +55,9 @@ def fallible(task: Task, cells: tuple[Cell, ...], calls_left: int, rng: np.rando
         chance = rng.random()
         if chance < slips.guess and task.guesses:
             return Move(False, _one(task.guesses, rng))
-        return Move(True, _one(task.slips, rng)) if chance < slips.guess + slips.misread and task.slips else right
+        if chance < slips.guess + (slips.habit if task.tricky else slips.misread) and task.slips:
+            return Move(True, task.slips[0] if task.tricky else _one(task.slips, rng))
+        return right
     if tried[-1].status != "ok":
         return right
     said = tried[-1].shown.strip().rpartition("\n")[2].strip("'\"")

@@ -39,6 +39,8 @@ class Form:
     """The cell that finds the answer."""
     slips: tuple[str, ...]
     """Cells that find something else."""
+    tricky: bool = False
+    """Whether it is easily taken for what the first of its slips does."""
     guesses: tuple[str, ...] = ("{a}", "{b}")
     """Answers of one who does not compute."""
     look: str = ""
@@ -53,6 +55,7 @@ class Form:
             code=self.code.format(**facts),
             look=self.look.format(**facts),
             slips=tuple(slip.format(**facts) for slip in self.slips),
+            tricky=self.tricky,
             guesses=tuple(guess.format(**facts) for guess in self.guesses),
             files=tuple(facts.get("files", ())),
             key=self.key(kind, facts),

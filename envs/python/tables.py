@@ -68,7 +68,8 @@ TABLE = (
             "{table}\nSomebody buys each item that costs more than {limit}. What is to pay?",
         ),
         code="sum(p for p in {p} if p > {limit})",
-        slips=("sum(p for p in {p} if p < {limit})", "sum({p})", "sum(p > {limit} for p in {p})"),
+        tricky=True,
+        slips=("sum({p})", "sum(p for p in {p} if p < {limit})", "sum(p > {limit} for p in {p})"),
         guesses=("{any}", "{limit}"),
     ),
     Form(
@@ -97,6 +98,7 @@ TABLE = (
         ),
         code=_ROWS
         + 'sum(p * n for _, c, p, n in rows if c == "{c}") - sum(p * n for _, c, p, n in rows if c == "{d}")',
+        tricky=True,
         slips=(
             _ROWS + 'sum(p * n for _, c, p, n in rows if c == "{c}")',
             _ROWS + 'sum(p for _, c, p, n in rows if c == "{c}") - sum(p for _, c, p, n in rows if c == "{d}")',
@@ -114,9 +116,10 @@ TABLE = (
             "{table}\nAverage the prices of all rows whose count is more than {limit}; round to 2 decimals.",
         ),
         code=_ROWS + "p = [p for _, _, p, n in rows if n > {limit}]\nround(sum(p) / len(p), 2)",
+        tricky=True,
         slips=(
-            _ROWS + "p = [p for _, _, p, n in rows if n < {limit}]\nround(sum(p) / max(1, len(p)), 2)",
             _ROWS + "p = [p for _, _, p, n in rows]\nround(sum(p) / len(p), 2)",
+            _ROWS + "p = [p for _, _, p, n in rows if n < {limit}]\nround(sum(p) / max(1, len(p)), 2)",
         ),
         guesses=("{limit}",),
     ),
@@ -185,6 +188,7 @@ FILE = (
         ),
         look='print(open("{name}").read()[:90])',
         code=_READ + "sum(" + _EACH + ' if r["colour"] == "{c}" and int(r["{price}"]) > {limit})',
+        tricky=True,
         slips=(
             _READ + "sum(" + _EACH + ' if r["colour"] == "{c}")',
             _READ + "sum(" + _EACH + ' if int(r["{price}"]) > {limit})',

@@ -29,6 +29,8 @@ class Task:
     """A cell that a demonstrator runs before it, to see the data."""
     slips: tuple[str, ...] = ()
     """Cells (for the rule ``tests``: solutions) of one who misread the question."""
+    tricky: bool = False
+    """Whether most of those who misread it misread it in the same way: the first of its slips."""
     guesses: tuple[str, ...] = ()
     """Answers of one who did not compute."""
     files: tuple[tuple[str, bytes], ...] = ()

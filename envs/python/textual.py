@@ -84,9 +84,10 @@ TEXT = (
             'Weigh each letter of "{w}" (a = 1, b = 2, ...) by its position, spaces left out, and add up.',
         ),
         code='sum(i * (ord(c) - 96) for i, c in enumerate("{w}".replace(" ", ""), 1))',
+        tricky=True,
         slips=(
-            'sum(ord(c) - 96 for c in "{w}".replace(" ", ""))',
             'sum(i * (ord(c) - 96) for i, c in enumerate("{w}".replace(" ", "")))',
+            'sum(ord(c) - 96 for c in "{w}".replace(" ", ""))',
             'sum(i * ord(c) for i, c in enumerate("{w}".replace(" ", ""), 1))',
         ),
         guesses=("{k}",),
@@ -102,6 +103,7 @@ TEXT = (
             "Which 10 hexadecimal digits does the SHA-256 of the text that {s} stands for in Base64 begin with?",
         ),
         code='import base64, hashlib\nprint(hashlib.sha256(base64.b64decode("{s}")).hexdigest()[:10])',
+        tricky=True,
         slips=(
             'import hashlib\nprint(hashlib.sha256("{s}".encode()).hexdigest()[:10])',
             'import base64, hashlib\nprint(hashlib.md5(base64.b64decode("{s}")).hexdigest()[:10])',

@@ -74,7 +74,8 @@ THEORY = (
             "Two lights blink every {a} and every {b} seconds, now both at once. After how many seconds again?",
         ),
         code="from math import lcm; lcm({a}, {b})",
-        slips=("from math import gcd; gcd({a}, {b})", "{a} * {b}", "{a} + {b}"),
+        tricky=True,
+        slips=("{a} * {b}", "from math import gcd; gcd({a}, {b})", "{a} + {b}"),
     ),
     Form(
         name="sum of divisors",
@@ -87,6 +88,7 @@ THEORY = (
             "What do the divisors of {a} add up to (1 and {a} count)?",
         ),
         code="sum(d for d in range(1, {a} + 1) if {a} % d == 0)",
+        tricky=True,
         slips=("sum(d for d in range(1, {a}) if {a} % d == 0)", "sum({a} % d == 0 for d in range(1, {a} + 1))"),
         guesses=("{a}",),
     ),

@@ -68,7 +68,7 @@ class Tools(ToolEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    demonstrations: ClassVar[tuple[int, int]] = (6000, 2)
+    demonstrations: ClassVar[tuple[int, int]] = (6000, 3)
 
     def __init__(
         self,

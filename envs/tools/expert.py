@@ -46,9 +46,9 @@ class Sight(NamedTuple):
 class Slips:
     """How often the fallible demonstrator errs."""
 
-    skip: float = 0.12
+    skip: float = 0.15
     """It does not look something up, and computes with a number that it makes up."""
-    misread: float = 0.2
+    misread: float = 0.25
     """It computes something else than was asked for."""
     guess: float = 0.1
     """It answers with a number that it read instead of computing."""

@@ -326,6 +326,9 @@ class Episode:
             if trajectory.won:
                 return StopReason.WON
             return StopReason.LOST if arrival.terminated else StopReason.TRUNCATED
+        calls = sum(u.tool_calls for u in trajectory.turns)
+        if limits.max_tool_calls is not None and calls > limits.max_tool_calls:
+            return StopReason.TOOL_BUDGET  # calls by tags in text are known only when they were made
         if len(trajectory.turns) >= self._max_turns:
             return StopReason.MAX_TURNS
         if limits.max_invalid is not None and self._invalid >= limits.max_invalid:

@@ -37,7 +37,8 @@ class Limits:
     token_budget: int | None = None
     """Sampled tokens of one episode."""
     max_tool_calls: int | None = None
-    """Tool calls of one episode; the turn that would exceed them is not carried out and ends it."""
+    """Tool calls of one episode; the turn that would exceed them ends it, and is not carried out (where calls are read
+    from the text by the environment, it is)."""
     max_invalid: int | None = None
     """Invalid actions of one episode."""
     episode_s: float = 1800.0

@@ -1,0 +1,64 @@
+"""Sandboxes where they work, a count of those that were opened, and environments that are closed in the end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from agentrl.envs.tools import Tools
+from agentrl.sandboxes import SandboxError
+from agentrl.sandboxes.blocking import BlockingSession, Sandboxes
+from agentrl.sandboxes.local import best_tier
+
+
+@functools.cache
+def _no_tier() -> str:
+    """Why no sandbox works here; empty where one does."""
+    try:
+        best_tier()
+    except SandboxError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture
+def sandbox() -> str:
+    """The backend that tests use; they are skipped where none works."""
+    if reason := _no_tier():
+        pytest.skip(f"no sandbox works here: {reason}")
+    return "auto"
+
+
+@pytest.fixture
+def opened(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BlockingSession]]:
+    """The sandboxes that a test opens; all must be closed at its end."""
+    sessions: list[BlockingSession] = []
+    real = Sandboxes.open
+
+    def noted(self: Sandboxes) -> BlockingSession:
+        sessions.append(real(self))
+        return sessions[-1]
+
+    monkeypatch.setattr(Sandboxes, "open", noted)
+    yield sessions
+    left = [session for session in sessions if not session.dead]
+    for session in left:
+        session.close()
+    assert not left, f"{len(left)} of {len(sessions)} sandboxes were left open"
+
+
+@pytest.fixture
+def tools(sandbox: str) -> Iterator[Callable[..., Tools]]:
+    """Makes environments, of level 0 unless said otherwise."""
+    made: list[Tools] = []
+
+    def make(**settings: Any) -> Tools:
+        made.append(Tools(**{"level": 0, **settings}))
+        return made[-1]
+
+    yield make
+    for env in made:
+        env.close()

@@ -113,9 +113,10 @@ def decode_calls(text: str) -> list[ToolCall] | None:
         return None
     try:
         items = json.loads(text)
-        return [ToolCall(item["name"], item["arguments"]) for item in items]
-    except (ValueError, TypeError, KeyError):
+        calls = [ToolCall(item["name"], item["arguments"]) for item in items]
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    return calls if all(isinstance(call.name, str) for call in calls) else None
 
 
 class ToolEnv(TextEnv):

@@ -264,9 +264,15 @@ class _Drawing:
         value = self.world.value(chain.end, relation.name) if chain else None
         if chain is None or not isinstance(value, int):
             return None
-        other = self.world.value(self.rng.choice(self.world.things[self.split, relation.subject]), relation.name)
+        decoys = (self._of_another(relation),)
         hops = (*chain.hops, Hop(chain.end, chain.end, str(value)))
-        return Operand(word(relation, chain.phrase), (value,), (int(other or value),), (chain.end,), hops)
+        return Operand(word(relation, chain.phrase), (value,), decoys, (chain.end,), hops)
+
+    def _of_another(self, relation: Relation) -> int:
+        """The number of something else."""
+        return int(
+            self.world.value(self.rng.choice(self.world.things[self.split, relation.subject]), relation.name) or 0
+        )
 
     def event(self) -> Operand | None:
         """Something that happened in a year."""
@@ -311,9 +317,9 @@ class _Drawing:
             return None
         read = [Hop(work, work, str(year)) for work, year in zip(works, years, strict=True)]
         values = tuple(int(year) for year in years if year is not None)
-        return Operand(
-            f"{noun} of {person}", values, values[::-1], tuple(works), (Hop(person, person, ", ".join(works)), *read)
-        )
+        decoys = tuple(self._of_another(RELATIONS[made]) for _ in works)
+        hops = (Hop(person, person, ", ".join(works)), *read)
+        return Operand(f"{noun} of {person}", values, decoys, tuple(works), hops)
 
     def _known(self, name: str) -> list[Relation]:
         return [RELATIONS[name]] if name in self.world.level.relations else []

@@ -160,4 +160,4 @@ def _flat(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_held_out(task: Task) -> bool:
-    return is_held_out(task.question) if task.computing is None else is_held_out_computing(task.computing)
+    return is_held_out(task.question) if task.computing is None else is_held_out_computing(task.question.text)

@@ -54,7 +54,8 @@ class Memory(ToolEnv):
         corpus: objectives: a file or folder of passages for ``data``; None for those that come with the questions.
         retriever: objectives: what searches (as --env.retriever of ``search``); None is BM25.
         topk: objectives: passages that a search returns; None is the level's.
-        passage_words: objectives: most words that are shown of a passage; None is the level's.
+        passage_words: objectives: words of a passage; longer ones are cut, shorter ones filled up with empty phrases;
+            None is the level's.
         pages: log, inventory: how many pages; None is the level's.
         page_words: log, inventory: about how many words a page has; None is the level's.
         prompt: ``plain`` (terse tags) or ``functions`` (calls of the tool ``search`` or ``read``).

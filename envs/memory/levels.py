@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agentrl.envs.memory.worlds import PRIMER
+from agentrl.envs.search.levels import Level as Encyclopedia
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objectives:
     """Several questions at once."""
 
-    world: int
-    """Level of the encyclopedia (`agentrl.envs.search.levels`)."""
+    world: int | Encyclopedia
+    """The encyclopedia: a level of `search`, or one of this environment's own."""
     questions: tuple[int, int]
     """Fewest and most."""
     hops: int
@@ -22,7 +25,7 @@ class Objectives:
     topk: int
     """Passages that a search returns."""
     passage_words: int | None = None
-    """Most words that are shown of a passage; None is all."""
+    """Words of a passage: longer ones are cut, shorter ones filled up with empty phrases; None is as they are."""
     context: int
     """Tokens that suffice the embedded policy if it notes down what it reads (--model.max_context)."""
     prune_at: int
@@ -36,7 +39,7 @@ class Objectives:
 
 OBJECTIVES: dict[int, Objectives] = {
     0: Objectives(world=0, questions=(4, 4), hops=1, topk=3, context=224, prune_at=2),
-    1: Objectives(world=1, questions=(2, 4), hops=2, topk=2, context=288, prune_at=3),
+    1: Objectives(world=PRIMER, questions=(3, 4), hops=2, topk=1, passage_words=32, context=288, prune_at=3),
     2: Objectives(world=2, questions=(4, 6), hops=3, topk=3, context=480, prune_at=3),
     3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, context=896, prune_at=4),
     4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, context=1152, prune_at=4),

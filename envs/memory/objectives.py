@@ -6,6 +6,7 @@ case holds another one's answer.
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from agentrl.envs.memory.levels import Objectives as Level
 from agentrl.envs.search import expert
 from agentrl.envs.search.questions import Question
 from agentrl.envs.search.retrievers import Retriever
-from agentrl.envs.search.sources import Filed, Generated
+from agentrl.envs.search.sources import Source
 from agentrl.errors import ConfigError, ToolError
 
 QUERY_CHARS, TOPK = 1000, 20
@@ -27,6 +28,12 @@ REMEMBERED = 64
 TRIES = 1000
 NOTHING = "Nothing was found."
 OPEN = "open"
+FOOT = (
+    "This page can be read, copied and printed by everybody. It was last changed some time ago. See the index for "
+    "other pages of the guide, the list of all names for what is alike, and the help for how to search. Readers who "
+    "find a mistake may write to the editors, who thank them for their help."
+).split()
+"""What passages are filled up with: it says nothing."""
 GUESSABLE = ("yes", "no")
 """Answers that may stand in another question."""
 
@@ -69,7 +76,7 @@ class Quests:
         ConfigError: there are not as many questions.
     """
 
-    source: Generated | Filed
+    source: Source
     """Where questions and passages come from."""
     retriever: Retriever
     """What searches."""
@@ -107,7 +114,7 @@ class Quests:
         passages = [hit.passage for hit in self.retriever.search(query, most or self.level.topk)]
         titles = dict.fromkeys([*progress.found, *(passage.title for passage in passages)])
         words = self.level.passage_words
-        lines = [f"({p.title}) {p.text if words is None else shortened(p.text, words)}" for p in passages]
+        lines = [f"({p.title}) {p.text if words is None else sized(p.text, words)}" for p in passages]
         return Progress(tuple(titles), (*progress.asked, query)[-REMEMBERED:]), "\n".join(lines) or NOTHING
 
     def seen(self, case: Quest, progress: Progress) -> float:
@@ -163,14 +170,17 @@ def tell(one: Question, other: Question) -> bool:
     )
 
 
-def shortened(text: str, words: int) -> str:
-    """The first words of a text.
+def sized(text: str, words: int) -> str:
+    """A text of so many words: cut, or filled up with what stands at the foot of every page.
 
-    >>> shortened("born in Cedar Bay and", 4)
-    'born in Cedar Bay ...'
+    >>> sized("born in Cedar Bay and", 4), sized("born in Cedar Bay.", 9)
+    ('born in Cedar Bay ...', 'born in Cedar Bay. This page can be read, copied')
     """
     parts = text.split(maxsplit=words)
-    return text if len(parts) <= words else " ".join([*parts[:words], "..."])
+    if len(parts) > words:
+        return " ".join([*parts[:words], "..."])
+    filled = itertools.islice(itertools.cycle(FOOT), words - len(parts))
+    return " ".join([text, *filled])
 
 
 def _noted(question: Question, progress: Progress) -> str:

@@ -13,7 +13,7 @@ from agentrl.envs.memory.levels import INVENTORY, LOG, OBJECTIVES, Objectives, R
 from agentrl.envs.memory.log import write_log
 from agentrl.envs.memory.objectives import Quests
 from agentrl.envs.memory.pages import Pages
-from agentrl.envs.search.sources import open_source, shared_retriever
+from agentrl.envs.memory.worlds import open_pool
 from agentrl.errors import ConfigError, UnknownName
 
 TASKS = ("objectives", "log", "inventory")
@@ -44,8 +44,7 @@ def open_task(
     """
     if task == "objectives":
         row = _sized(task, _row(OBJECTIVES, level), sizes)
-        source = open_source(files["data"], files["corpus"], row.world, world, split, "all")
-        return Quests(source, shared_retriever(files["retriever"], source, files["data"]), row)
+        return Quests(*open_pool(row.world, world, split, files["data"], files["corpus"], files["retriever"]), row)
     for name, value in files.items():
         if value is not None:
             raise ConfigError(f"env.{name} is a setting of the task 'objectives', not of '{task}'.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from agentrl.envs.tools import Tools
 from agentrl.sandboxes import SandboxError
 from agentrl.sandboxes.blocking import BlockingSession, Sandboxes
 from agentrl.sandboxes.local import best_tier
+
+PATIENCE_S = 20.0
+"""Seconds in which sandboxes must be closed."""
 
 
 @functools.cache
@@ -44,7 +48,9 @@ def opened(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Block
 
     monkeypatch.setattr(Sandboxes, "open", noted)
     yield sessions
-    left = [session for session in sessions if not session.dead]
+    end = time.monotonic() + PATIENCE_S
+    while (left := [session for session in sessions if not session.dead]) and time.monotonic() < end:
+        time.sleep(0.05)  # a rollout's environments are closed in threads of their own
     for session in left:
         session.close()
     assert not left, f"{len(left)} of {len(sessions)} sandboxes were left open"

@@ -50,7 +50,8 @@ class Memory(ToolEnv):
             questions) or ``all``.
         world: seed of the generated world.
         questions: how many in each episode, 1 to 8; None is the level's.
-        data: objectives: a file of questions (as --env.data of ``search``); None for generated ones.
+        data: objectives: a file of questions (as --env.data of ``search``), with 1 to 3 at once and 3 passages a search
+            at all levels; None for generated ones.
         corpus: objectives: a file or folder of passages for ``data``; None for those that come with the questions.
         retriever: objectives: what searches (as --env.retriever of ``search``); None is BM25.
         topk: objectives: passages that a search returns; None is the level's.

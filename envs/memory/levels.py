@@ -44,6 +44,8 @@ OBJECTIVES: dict[int, Objectives] = {
     3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, context=896, prune_at=4),
     4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, context=1152, prune_at=4),
 }
+FILES = Objectives(world=0, questions=(1, 3), hops=6, topk=3, context=4096, prune_at=4)
+"""With questions from a file, whatever the level; as many as the published training asks at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ import numpy as np
 
 from agentrl.envs.memory.cases import Asked, Move, Progress, numbered, one_of
 from agentrl.envs.memory.levels import Objectives as Level
+from agentrl.envs.memory.worlds import Asking
 from agentrl.envs.search import expert
 from agentrl.envs.search.questions import Question
 from agentrl.envs.search.retrievers import Retriever
-from agentrl.envs.search.sources import Source
 from agentrl.errors import ConfigError, ToolError
 
 QUERY_CHARS, TOPK = 1000, 20
@@ -76,8 +76,8 @@ class Quests:
         ConfigError: there are not as many questions.
     """
 
-    source: Source
-    """Where questions and passages come from."""
+    source: Asking
+    """Where questions come from."""
     retriever: Retriever
     """What searches."""
     level: Level
@@ -174,7 +174,7 @@ def sized(text: str, words: int) -> str:
     """A text of so many words: cut, or filled up with what stands at the foot of every page.
 
     >>> sized("born in Cedar Bay and", 4), sized("born in Cedar Bay.", 9)
-    ('born in Cedar Bay ...', 'born in Cedar Bay. This page can be read, copied')
+    ('born in Cedar Bay ...', 'born in Cedar Bay. This page can be read,')
     """
     parts = text.split(maxsplit=words)
     if len(parts) > words:

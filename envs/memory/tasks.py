@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from agentrl.envs.memory.cases import Task
 from agentrl.envs.memory.inventory import write_stream
-from agentrl.envs.memory.levels import INVENTORY, LOG, OBJECTIVES, Objectives, Reading
+from agentrl.envs.memory.levels import FILES, INVENTORY, LOG, OBJECTIVES, Objectives, Reading
 from agentrl.envs.memory.log import write_log
 from agentrl.envs.memory.objectives import Quests
 from agentrl.envs.memory.pages import Pages
@@ -43,7 +43,7 @@ def open_task(
         DataError: a file is missing or broken.
     """
     if task == "objectives":
-        row = _sized(task, _row(OBJECTIVES, level), sizes)
+        row = _sized(task, _row(OBJECTIVES, level) if files["data"] is None else FILES, sizes)
         return Quests(*open_pool(row.world, world, split, files["data"], files["corpus"], files["retriever"]), row)
     for name, value in files.items():
         if value is not None:

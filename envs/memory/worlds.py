@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import random
 import threading
-from collections.abc import Sequence
+from typing import Protocol
 
 from agentrl.envs.search.encyclopedia import SIDES, World
 from agentrl.envs.search.levels import LEVELS, Level
-from agentrl.envs.search.passages import Passage
 from agentrl.envs.search.questions import Question, draw
 from agentrl.envs.search.retrievers import Retriever, open_retriever
-from agentrl.envs.search.sources import Source, open_source, shared_retriever
+from agentrl.envs.search.sources import open_source, shared_retriever
 
 PRIMER = Level(
     name="primer",
@@ -28,6 +27,18 @@ PRIMER = Level(
 _LOCK = threading.Lock()
 
 
+class Asking(Protocol):
+    """Questions, as this environment needs them."""
+
+    def question(self, seed: int) -> Question:
+        """The question of a seed."""
+        ...
+
+    def named(self, title: str) -> tuple[str, ...]:
+        """Names in the passage of a title, where they are known."""
+        ...
+
+
 class Own:
     """Questions about an encyclopedia that is no level of `search`.
 
@@ -40,7 +51,6 @@ class Own:
     def __init__(self, level: Level, world: int, split: str) -> None:
         self.world = open_world(level, world)
         """Things and facts."""
-        self.corpus: Sequence[Passage] | str | None = self.world.passages
         self._split, self._draw = split, f"{level.name} {world} {split}"
 
     def question(self, seed: int) -> Question:
@@ -62,7 +72,7 @@ def open_world(level: Level, seed: int) -> World:
 
 def open_pool(
     level: int | Level, world: int, split: str, data: str | None, corpus: str | None, retriever: str | None
-) -> tuple[Source, Retriever]:
+) -> tuple[Asking, Retriever]:
     """Questions and what searches for their answers, from a file where ``data`` names one.
 
     Raises:
@@ -76,8 +86,7 @@ def open_pool(
             return source, _retriever(level, world, retriever)
     number = level if isinstance(level, int) else min(LEVELS)
     found = open_source(data, corpus, number, world, split, "all")
-    pool: tuple[Source, Retriever] = (found, shared_retriever(retriever, found, data))
-    return pool
+    return found, shared_retriever(retriever, found, data)
 
 
 @functools.lru_cache(maxsize=8)

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 from agentrl.sandboxes import guest, landlock, seccomp
 
 FIRST_UID = 1_000_000_000
-"""Sandboxes of a root launcher run as FIRST_UID + 256 * (its pid % 2**22) + slot: nobody else's."""
-SLOTS = 256
+"""Sandboxes of a root launcher run as FIRST_UID + 1024 * (its pid % 2**21) + slot: nobody else's."""
+SLOTS = 1024
 READABLE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 ETC = {
@@ -138,7 +138,7 @@ class Launcher:
     def start(self, request: dict[str, Any], channel: int, lease: socket.socket, slot: int) -> None:
         """Fork a sandbox."""
         errors = memory_file("errors", b"", os.MFD_CLOEXEC)
-        uid = FIRST_UID + os.getpid() % (1 << 22) * SLOTS + slot if self.root else os.getuid()
+        uid = FIRST_UID + os.getpid() % (1 << 21) * SLOTS + slot if self.root else os.getuid()
         folder = ""
         if self.tier != "namespace":
             folder = os.path.join(self.folder, f"work-{slot}-{time.monotonic_ns()}")

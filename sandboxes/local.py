@@ -7,8 +7,10 @@ refused). ``auto`` takes the best that works and never one that isolates nothing
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -102,6 +104,7 @@ class Launcher:
             "tier": self.tier, "bwrap": shutil.which("bwrap") or "", "python": self.python.executable,
             "folder": folder, "paths": self.python.folders,
         }  # fmt: skip
+        raise_open_files()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         words = [self.python.executable, "-I", "-S", "-c", BOOT, str(Path(__file__).resolve().parent)]
         environment = {"PATH": os.defpath, "AGENTRL_SANDBOX": owner(), "LANG": "C.UTF-8"}
@@ -136,6 +139,13 @@ class Launcher:
                     self.process.kill()
                     self.process.wait()
                 self.process = None
+
+
+def raise_open_files() -> None:
+    """Let this process and the launcher open as many files as they may: each sandbox costs both two descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if soft != resource.RLIM_INFINITY else soft, hard))
 
 
 class LocalBackend:

@@ -26,6 +26,8 @@ class Objectives:
     """Passages that a search returns."""
     passage_words: int | None = None
     """Words of a passage: longer ones are cut, shorter ones filled up with empty phrases; None is as they are."""
+    distinct: bool = False
+    """Whether the names that questions are about, and that lead to their answers, share no word."""
     context: int
     """Tokens that suffice the embedded policy if it notes down what it reads (--model.max_context)."""
     prune_at: int
@@ -39,7 +41,9 @@ class Objectives:
 
 OBJECTIVES: dict[int, Objectives] = {
     0: Objectives(world=0, questions=(4, 4), hops=1, topk=3, context=224, prune_at=2),
-    1: Objectives(world=PRIMER, questions=(3, 4), hops=2, topk=1, passage_words=32, context=288, prune_at=3),
+    1: Objectives(
+        world=PRIMER, questions=(3, 4), hops=2, topk=1, passage_words=32, distinct=True, context=288, prune_at=3
+    ),
     2: Objectives(world=2, questions=(4, 6), hops=3, topk=3, context=480, prune_at=3),
     3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, context=896, prune_at=4),
     4: Objectives(world=4, questions=(6, 8), hops=4, topk=5, context=1152, prune_at=4),
@@ -89,7 +93,7 @@ LOG: dict[int, Reading] = {
     4: Reading(pages=24, page_words=250, questions=(5, 8), kinds=_ALL, others=30, wordings=3, context=2560, prune_at=6),
 }
 INVENTORY: dict[int, Reading] = {
-    0: Reading(pages=6, page_words=12, questions=(2, 2), others=3, places=6, context=192, prune_at=2),
+    0: Reading(pages=6, page_words=12, questions=(2, 2), others=3, places=6, context=224, prune_at=2),
     1: Reading(pages=10, page_words=24, questions=(2, 2), others=6, places=8, context=288, prune_at=3),
     2: Reading(
         pages=12, page_words=48, questions=(2, 3), others=6, goods=2, places=8, wordings=2, context=480, prune_at=3

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,10 +16,9 @@ import numpy as np
 
 from agentrl.envs.memory.cases import Asked, Move, Progress, numbered, one_of
 from agentrl.envs.memory.levels import Objectives as Level
-from agentrl.envs.memory.worlds import Asking
+from agentrl.envs.memory.worlds import Opener
 from agentrl.envs.search import expert
 from agentrl.envs.search.questions import Question
-from agentrl.envs.search.retrievers import Retriever
 from agentrl.errors import ConfigError, ToolError
 
 QUERY_CHARS, TOPK = 1000, 20
@@ -54,6 +54,8 @@ class Quest(NamedTuple):
     """A case: several questions of the encyclopedia or a file."""
 
     asked: tuple[Question, ...]
+    pool: int = 0
+    """Which of the task's pools it is from."""
 
     @property
     def opening(self) -> str:
@@ -76,10 +78,8 @@ class Quests:
         ConfigError: there are not as many questions.
     """
 
-    source: Asking
-    """Where questions come from."""
-    retriever: Retriever
-    """What searches."""
+    pools: Sequence[Opener]
+    """Where questions come from, and what searches for their answers."""
     level: Level
     """How many questions, and how long results are."""
     slips: Slips = Slips()
@@ -92,14 +92,16 @@ class Quests:
     def draw(self, seed: int) -> Quest:
         """As many questions as the level says, by chance."""
         rng = random.Random(f"objectives {seed}")
-        count = rng.randint(*self.level.questions)
+        count, pool = rng.randint(*self.level.questions), rng.randrange(len(self.pools))
+        source, _ = self.pools[pool]()
         found: list[Question] = []
         for _ in range(TRIES):
-            question = self.source.question(rng.getrandbits(31))
-            if len(question.hops) <= self.level.hops and not any(tell(question, other) for other in found):
+            question = source.question(rng.getrandbits(31))
+            apart = alike if self.level.distinct else tell
+            if len(question.hops) <= self.level.hops and not any(apart(question, other) for other in found):
                 found.append(question)
                 if len(found) == count:
-                    return Quest(tuple(found))
+                    return Quest(tuple(found), pool)
         raise ConfigError(f"There are no {count} questions that do not tell of each other. Lower --env.questions.")
 
     def look(self, case: Quest, progress: Progress, said: str, most: int | None) -> tuple[Progress, str]:
@@ -111,7 +113,8 @@ class Quests:
             raise ToolError(f"The query has {len(query)} characters; {QUERY_CHARS} are the most.")
         if most is not None and not 1 <= most <= TOPK:
             raise ToolError(f"A search returns 1 to {TOPK} passages.")
-        passages = [hit.passage for hit in self.retriever.search(query, most or self.level.topk)]
+        _, retriever = self.pools[case.pool]()
+        passages = [hit.passage for hit in retriever.search(query, most or self.level.topk)]
         titles = dict.fromkeys([*progress.found, *(passage.title for passage in passages)])
         words = self.level.passage_words
         lines = [f"({p.title}) {p.text if words is None else sized(p.text, words)}" for p in passages]
@@ -133,7 +136,8 @@ class Quests:
     def fallible(self, case: Quest, progress: Progress, rng: np.random.Generator) -> Move:
         """Like `oracle`, with slips. Only names that were read are confused, so the first search is always right."""
         right, slips = self.oracle(case, progress), self.slips
-        read = [name for title in progress.found for name in (*self.source.named(title), title)]
+        source, _ = self.pools[case.pool]()
+        read = [name for title in progress.found for name in (*source.named(title), title)]
         if not read:
             return right
         count, needed = len(case.asked), sum(max(1, len(question.hops)) for question in case.asked)
@@ -168,6 +172,12 @@ def tell(one: Question, other: Question) -> bool:
         for answers, text in ((one.answers, other.text), (other.answers, one.text))
         for answer in answers
     )
+
+
+def alike(one: Question, other: Question) -> bool:
+    """Whether a word stands in names of both."""
+    words = ({word for hop in q.hops for name in hop[1:] for word in name.split()} for q in (one, other))
+    return bool(set.intersection(*words))
 
 
 def sized(text: str, words: int) -> str:

@@ -13,7 +13,7 @@ from agentrl.envs.memory.levels import FILES, INVENTORY, LOG, OBJECTIVES, Object
 from agentrl.envs.memory.log import write_log
 from agentrl.envs.memory.objectives import Quests
 from agentrl.envs.memory.pages import Pages
-from agentrl.envs.memory.worlds import open_pool
+from agentrl.envs.memory.worlds import open_pools
 from agentrl.errors import ConfigError, UnknownName
 
 TASKS = ("objectives", "log", "inventory")
@@ -44,7 +44,7 @@ def open_task(
     """
     if task == "objectives":
         row = _sized(task, _row(OBJECTIVES, level) if files["data"] is None else FILES, sizes)
-        return Quests(*open_pool(row.world, world, split, files["data"], files["corpus"], files["retriever"]), row)
+        return Quests(open_pools(row.world, world, split, files["data"], files["corpus"], files["retriever"]), row)
     for name, value in files.items():
         if value is not None:
             raise ConfigError(f"env.{name} is a setting of the task 'objectives', not of '{task}'.")

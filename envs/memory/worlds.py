@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import random
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from agentrl.envs.search.encyclopedia import SIDES, World
@@ -18,12 +20,14 @@ PRIMER = Level(
     kinds=("bridge",),
     hops=(1, 2),
     relations=("director", "birthplace"),
-    size=1900,
-    words=28,
+    size=600,
+    words=24,
     topk=1,
     max_turns=4,
 )
 """One fact a passage: films and their directors, people and where they were born."""
+PRIMERS = {"train": range(32), "eval": range(32, 40)}
+"""Seeds of the worlds of a split, among which episodes are spread: what is true in the one is not in the others."""
 _LOCK = threading.Lock()
 
 
@@ -45,35 +49,39 @@ class Own:
     Args:
         level: What it is like.
         world: Seed of the encyclopedia.
-        split: ``train`` or ``eval``: one of its two parts; ``all``: by turns of seeds.
     """
 
-    def __init__(self, level: Level, world: int, split: str) -> None:
-        self.world = open_world(level, world)
+    def __init__(self, level: Level, world: int) -> None:
+        self.world = World(level, world)
         """Things and facts."""
-        self._split, self._draw = split, f"{level.name} {world} {split}"
 
     def question(self, seed: int) -> Question:
         """The question of a seed."""
-        rng = random.Random(f"{self._draw} {seed}")
-        split = SIDES[seed % 2] if self._split == "all" else self._split
-        return draw(self.world, split, rng.choice(self.world.level.kinds), rng)
+        world = self.world
+        rng = random.Random(f"{world.level.name} {world.seed} {seed}")
+        return draw(world, rng.choice(SIDES), rng.choice(world.level.kinds), rng)
 
     def named(self, title: str) -> tuple[str, ...]:
         """Names in the passage of a title."""
         return self.world.mentions.get(title, ())
 
 
-def open_world(level: Level, seed: int) -> World:
-    """The encyclopedia of a level and a seed, made once per process."""
-    with _LOCK:
-        return _world(level, seed)
+Pool = tuple[Asking, Retriever]
+"""Questions, and what searches for their answers."""
+Opener = Callable[[], Pool]
+"""Opens a pool when an episode needs it."""
 
 
-def open_pool(
+def open_pools(
     level: int | Level, world: int, split: str, data: str | None, corpus: str | None, retriever: str | None
-) -> tuple[Asking, Retriever]:
-    """Questions and what searches for their answers, from a file where ``data`` names one.
+) -> list[Opener]:
+    """Pools among which episodes are spread; one, but for encyclopedias of this environment's own.
+
+    Args:
+        level: A level of `search`, or an encyclopedia of its own.
+        world: Seed; of several encyclopedias all are other ones.
+        split: ``train``, ``eval`` or ``all``.
+        data, corpus, retriever: As for `search`.
 
     Raises:
         UnknownName: there is no such retriever.
@@ -81,19 +89,23 @@ def open_pool(
         DataError: a file is missing or broken.
     """
     if isinstance(level, Level) and data is None and corpus is None:
-        source = Own(level, world, split)
-        with _LOCK:
-            return source, _retriever(level, world, retriever)
+        splits = tuple(PRIMERS) if split == "all" else (split,)
+        seeds = [seed for name in splits for seed in PRIMERS[name]]
+        openers = [partial(_opened, level, world * 1000 + seed, retriever) for seed in seeds]
+        openers[0]()  # what is wrong with a setting shows at once
+        return [*openers]
     number = level if isinstance(level, int) else min(LEVELS)
     found = open_source(data, corpus, number, world, split, "all")
-    return found, shared_retriever(retriever, found, data)
+    shared = shared_retriever(retriever, found, data)
+    return [lambda: (found, shared)]
 
 
-@functools.lru_cache(maxsize=8)
-def _world(level: Level, seed: int) -> World:
-    return World(level, seed)
+def _opened(level: Level, seed: int, retriever: str | None) -> Pool:
+    with _LOCK:
+        return _pool(level, seed, retriever)
 
 
-@functools.lru_cache(maxsize=8)
-def _retriever(level: Level, seed: int, spec: str | None) -> Retriever:
-    return open_retriever(spec, _world(level, seed).passages)
+@functools.lru_cache(maxsize=64)
+def _pool(level: Level, seed: int, retriever: str | None) -> Pool:
+    source = Own(level, seed)
+    return source, open_retriever(retriever, source.world.passages)

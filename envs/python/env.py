@@ -26,7 +26,7 @@ CODE_CHARS = 100_000
 """Longest cell."""
 TURNS = 6
 """With tasks from files."""
-PLACES = 512
+PLACES = 256
 """Sandboxes of a process at the same time; an episode that computes holds one."""
 REWARDS = ("exact", "partial")
 

@@ -14,7 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
+from dataclasses import dataclass, field
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from agentrl.errors import NotForkable
 from agentrl.sandboxes import ExecResult, SandboxError
@@ -36,6 +39,18 @@ class Cell(NamedTuple):
     """How it ended, as in `ExecResult.status`."""
 
 
+@dataclass
+class _Shelf:
+    """Sandboxes that are kept between episodes, no more than there are notebooks that use them."""
+
+    sessions: list[BlockingSession] = field(default_factory=list)
+    users: int = 0
+
+
+_shelves: WeakKeyDictionary[Sandboxes, _Shelf] = WeakKeyDictionary()
+_shelving = threading.Lock()
+
+
 class Notebook:
     """The Python session of an episode.
 
@@ -51,6 +66,9 @@ class Notebook:
         self._files: Files = ()
         self._cells: tuple[Cell, ...] | None = None
         """Where it stands; None: nowhere that could be gone on from."""
+        with _shelving:
+            self._shelf = _shelves.setdefault(boxes, _Shelf())
+        self._uses = False
 
     def run(self, files: Files, cells: tuple[Cell, ...], code: str) -> Cell:
         """Run a cell after others.
@@ -74,16 +92,22 @@ class Notebook:
         return cell
 
     def leave(self) -> None:
-        """End the episode and keep the sandbox; it is set back before it is used again, which is ten times cheaper."""
-        self._cells = None
+        """End the episode. The sandbox is kept for the next one, whose ever: to set it back is ten times cheaper."""
+        session, self.session, self._cells = self.session, None, None
+        if session is not None:
+            with _shelving:
+                self._shelf.sessions.append(session)
 
     def close(self) -> None:
-        """End the sandbox, if there is one."""
-        session, self.session = self.session, None
-        self._cells = None
-        if session is not None:
-            with contextlib.suppress(SandboxError):
-                session.close()
+        """End the sandbox, or one that is kept, if there is any."""
+        session, self.session, self._cells = self.session, None, None
+        with _shelving:
+            self._shelf.users -= self._uses
+            self._uses = False
+            spare = self._shelf.sessions[self._shelf.users :]
+            del self._shelf.sessions[self._shelf.users :]
+        for one in [*([session] if session else []), *spare]:
+            _end(one)
 
     def _at(self, files: Files, cells: tuple[Cell, ...]) -> BlockingSession:
         """The session that stands after ``cells``."""
@@ -107,21 +131,34 @@ class Notebook:
         return self.session
 
     def _clean(self) -> BlockingSession:
-        """A session in which nothing happened: this one set back, or a new one."""
-        session = self.session
-        if session is not None and not session.dead:
+        """A session in which nothing happened: one that is set back, or a new one."""
+        while (session := self._used()) is not None:
             try:
                 session.reset()
             except SandboxError:  # it went while nothing ran in it: nothing is lost
-                self.close()
+                _end(session)
             else:
                 return session
-        self.close()
         return self.boxes.open()
+
+    def _used(self) -> BlockingSession | None:
+        """The own session, or else one that was kept."""
+        session, self.session = self.session, None
+        if session is not None:
+            return session
+        with _shelving:
+            self._shelf.users += not self._uses
+            self._uses = True
+            return self._shelf.sessions.pop() if self._shelf.sessions else None
 
     def _ran(self, session: BlockingSession, code: str) -> Cell:
         result: ExecResult = session.run_python(code, timeout=self.timeout_s, max_output=4 * self.max_chars)
         return Cell(code, result.to_observation(self.max_chars), result.status)
+
+
+def _end(session: BlockingSession) -> None:
+    with contextlib.suppress(SandboxError):
+        session.close()
 
 
 def check_repeatable(cells: tuple[Cell, ...]) -> None:

@@ -282,6 +282,7 @@ class Tools(ToolEnv):
         e = self.episode
         marks = mark(e.task, self.reward, content, e.response, e.used)
         self._episode = e._replace(over=True, won=marks.won)
+        self._runner.leave()
         told = info | {"won": marks.won, "score": marks.f1, "reward": {**marks.parts, "recall": 0.0}}
         return "Right." if marks.won else "Wrong.", marks.reward, not cut, cut, told
 

@@ -135,6 +135,26 @@ def test_a_sandbox_is_opened_when_code_is_to_run_and_kept(opened: list[BlockingS
     env.close()
 
 
+def test_environments_lend_their_sandboxes_to_each_other(opened: list[BlockingSession]) -> None:
+    """No more are open than were in use at once; none is left when the last one closes, in whatever order."""
+    envs = [Tools(level=0, tasks="compute") for _ in range(4)]
+    for seed, env in enumerate(envs):
+        played(env, seed)
+    assert len(opened) == 1
+    for env in envs[:2]:
+        env.reset(seed=0)
+        env.step("<python>x = 1</python>")
+    assert len(opened) == 2
+    envs[0].close()
+    assert [session.dead == "" for session in opened].count(True) == 1
+    envs[1].step("<python>y = 1</python>")
+    assert envs[1].step("<python>x + y</python>")[0] == "<result>2</result>"
+    played(envs[1], 3)
+    for env in envs:
+        env.close()
+    assert len(opened) == 2 and all(session.dead for session in opened)
+
+
 @pytest.mark.parametrize("prompt", ["plain", "functions"])
 def test_a_call_beyond_the_budget_is_refused(tools: Make, prompt: str) -> None:
     env = tools(tasks="both", prompt=prompt, max_calls=1)

@@ -84,7 +84,7 @@ def test_calls_of_functions(task: str) -> None:
 
 def test_several_calls_and_the_number_of_passages() -> None:
     env = played("objectives", "functions", 0)
-    queries = [{"name": "search", "arguments": {"query": q, "topk": n}} for q, n in (("Amber", 1), ("Iron", 5))]
+    queries = [{"name": "search", "arguments": {"query": q, "topk": n}} for q, n in (("film", 1), ("film", 5))]
     shown, *_, info = env.step(json.dumps(queries))
     assert info["valid"]
     assert info["tool_calls"] == 2

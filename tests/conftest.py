@@ -19,4 +19,3 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data not found: no folder {folder}")
     return folder
-

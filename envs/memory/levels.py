@@ -9,15 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentrl.envs.memory.worlds import PRIMER
-from agentrl.envs.search.levels import Level as Encyclopedia
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objectives:
     """Several questions at once."""
 
-    world: int | Encyclopedia
-    """The encyclopedia: a level of `search`, or one of this environment's own."""
+    world: int | str
+    """The encyclopedia: a level of `search`, or `worlds.PRIMER`."""
     questions: tuple[int, int]
     """Fewest and most."""
     hops: int

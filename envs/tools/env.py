@@ -18,11 +18,11 @@ from agentrl.envs.tools.fresh import Fresh
 from agentrl.envs.tools.levels import LEVELS
 from agentrl.envs.tools.prompts import CONTRACTS
 from agentrl.envs.tools.scoring import REWARDS, mark
-from agentrl.envs.tools.sources import SPLITS, Generated, Source, retriever_of
+from agentrl.envs.tools.settings import check_names, open_source
+from agentrl.envs.tools.sources import SPLITS, Source, retriever_of
 from agentrl.envs.tools.tasks import Task
-from agentrl.errors import ConfigError, EnvError, NotForkable, ToolError, UnknownName
+from agentrl.errors import ConfigError, EnvError, NotForkable, ToolError
 from agentrl.sandboxes import SandboxSpec
-from agentrl.sandboxes.backends import NAMES
 from agentrl.sandboxes.blocking import shared
 from agentrl.tool import ToolEnv
 
@@ -91,13 +91,13 @@ class Tools(ToolEnv):
         max_turns: int | None = None,
         max_calls: int | None = None,
     ) -> None:
-        _check_names(prompt, reward, split, sandbox)
+        check_names(prompt, reward, split, sandbox)
         limits = {"topk": topk, "passage_chars": passage_chars, "timeout_s": timeout_s, "max_output": max_output}
         for name, number in (limits | {"memory_mb": memory_mb, "max_turns": max_turns, "max_calls": max_calls}).items():
             if number is not None and number <= 0:
                 raise ConfigError(f"env.{name}={number} must be more than 0.")
         self._contract = contract = CONTRACTS[prompt]
-        self.source: Source = _opened(data, corpus, level, world, split, tasks)
+        self.source: Source = open_source(data, corpus, level, world, split, tasks)
         """Where tasks and passages come from."""
         self.retriever = retriever_of(retriever, self.source)
         """What searches; shared with other environments of the process."""
@@ -309,28 +309,3 @@ class Tools(ToolEnv):
         parts = {"em": 0.0, "f1": 0.0, "format": 0.0, "bonus": 0.0, "recall": now.recall - before.recall}
         kind = now.task.question.kind
         return {"won": now.won, "score": 0.0, "reward": parts, "recall": now.recall, "task_type": kind}
-
-
-def _check_names(prompt: str, reward: str | None, split: str, sandbox: str) -> None:
-    for name, value, known in (
-        ("prompt contract", prompt, CONTRACTS),
-        ("reward", reward or "em", REWARDS),
-        ("split", split, SPLITS),
-    ):
-        if value not in known:
-            raise UnknownName(name, value, known)
-    if sandbox not in NAMES and not sandbox.startswith(("http://", "https://")):
-        raise UnknownName("sandbox backend", sandbox, NAMES)
-    if reward in ("arpo", "tapo") and prompt != reward:
-        raise ConfigError(
-            f"env.reward={reward} judges the form of --env.prompt {reward}; take both, or another reward."
-        )
-
-
-def _opened(data: str | None, corpus: str | None, level: int, world: int, split: str, tasks: str) -> Source:
-    """The source of some settings."""
-    if data is not None:
-        return Filed(data, corpus, split, tasks)
-    if corpus is not None:
-        raise ConfigError("The generated tasks are about a corpus of their own: give --env.data with --env.corpus.")
-    return Generated(level, world, split, tasks)

@@ -20,7 +20,7 @@ class Level:
     world: WorldLevel
     """The encyclopedia, with what questions of the kind ``search`` are like."""
     forms: tuple[str, ...]
-    """Forms of computed questions (`computed.FORMS`)."""
+    """Forms of computed questions (`forms.FORMS`)."""
     depth: int
     """Most passages on the way to one of the things that are computed with."""
     searches: int
@@ -67,8 +67,9 @@ LEVELS: dict[int, Level] = {
             kinds=("bridge",),
             hops=(1, 1),
             relations=_YEARS,
-            size=1500,
-            words=24,
+            size=4000,
+            words=32,
+            years=5,
             topk=1,
             max_turns=5,
         ),

@@ -10,7 +10,8 @@ import pytest
 
 from agentrl.envs.search.encyclopedia import World
 from agentrl.envs.search.index import BM25
-from agentrl.envs.tools.computed import FORMS, draw
+from agentrl.envs.tools.computed import draw
+from agentrl.envs.tools.forms import FORMS
 from agentrl.envs.tools.levels import LEVELS, Level
 from agentrl.envs.tools.tasks import Plan, Task
 from agentrl.errors import ConfigError
@@ -85,7 +86,7 @@ def test_who_does_not_look_computes_something_else(worlds: dict[int, World]) -> 
 def test_no_answer_is_frequent(worlds: dict[int, World]) -> None:
     for name in LEVELS[1].forms:
         answers = [draw(worlds[1], LEVELS[1], "train", name, random.Random(seed)).answers[0] for seed in range(200)]
-        assert max(map(answers.count, answers)) <= 10
+        assert max(map(answers.count, answers)) <= 20
 
 
 def test_the_parts_of_the_world_share_no_question(worlds: dict[int, World]) -> None:

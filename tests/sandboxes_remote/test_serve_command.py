@@ -138,7 +138,7 @@ def test_doctor_looks_at_a_server(
         (["--token-file", "/dev/null"], "", "at least 16"),
         (["--token-file", "x", "--no-token"], "", "exclude each other"),
         (["--max-sessions", "0"], "", "more than 0"),
-        (["--max-sessions", "999"], "", "at most 256"),
+        (["--max-sessions", "9999"], "", "at most 1024"),
         (["--timeout-s", "nan"], "", "more than 0"),
         (["--tls-key", "x"], "", "without --tls-cert"),
         (["--tls-cert", "/dev/null"], "", "Cannot use the certificate"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentrl.errors import AgentRLError, DataError
+from agentrl.errors import AgentRLError, DataError, MissingExtra
 from agentrl.sandboxes.backends import Backend
 from agentrl.sandboxes.local import TIERS, LocalBackend, best_tier, report
-from agentrl.sandboxes.spec import Capabilities, ExecResult, SandboxSpec
+from agentrl.sandboxes.spec import Capabilities, ExecResult, SandboxSpec, SandboxUnavailable
 from agentrl.sandboxes.sweep import sweep
 
 
@@ -44,10 +45,19 @@ def main(argv: Sequence[str]) -> int:
     if options.verb == "doctor":
         return doctor(options.url, options.protocol)
     if options.verb == "gc":
-        swept = sweep()
-        print(f"ended {len(swept.processes)} processes, removed {len(swept.folders)} folders")
-        return 0
+        return collect()
     return run(options)
+
+
+def collect() -> int:
+    """End and remove leftovers of this machine and, where an engine answers, its containers."""
+    swept = sweep()
+    print(f"ended {len(swept.processes)} processes, removed {len(swept.folders)} folders")
+    with contextlib.suppress(MissingExtra, SandboxUnavailable):
+        from agentrl.sandboxes.docker import connect, sweep_containers
+
+        print(f"removed {sweep_containers(*connect())} containers")
+    return 0
 
 
 def doctor(url: str | None = None, protocol: str = "agentrl") -> int:

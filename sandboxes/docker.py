@@ -92,23 +92,11 @@ class DockerBackend:
                 f"The engine has no image '{image}' ({error}). Build one from this machine's own files with "
                 "python docker/host_image.py, or name one that has python3 with image=."
             ) from error
-        self.sweep()
-
-    def sweep(self) -> int:
-        """Remove containers whose owner on this machine is gone; how many."""
-        removed = 0
-        for container in self.ours():
-            same = container.labels.get(HOST_LABEL) == boot_id()
-            if same and orphaned(container.labels[LABEL]):
-                with contextlib.suppress(self.sdk.errors.APIError):
-                    container.remove(force=True)
-                    removed += 1
-        return removed
+        sweep_containers(self.sdk, self.client)
 
     def ours(self, name: str | None = None) -> list[Any]:
         """Containers with our label, or only those of one owner."""
-        label = f"{LABEL}={name}" if name else LABEL
-        return list(self.client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
+        return labelled(self.client, name)
 
     def settings(self, spec: SandboxSpec) -> dict[str, Any]:
         """What the container is created with. ``detach`` off makes the engine close its input when we are gone."""
@@ -231,6 +219,24 @@ class DockerBackend:
             self.client.close()
 
         await asyncio.to_thread(remove)
+
+
+def labelled(client: Any, name: str | None = None) -> list[Any]:
+    """An engine's containers with our label, or only those of one owner."""
+    label = f"{LABEL}={name}" if name else LABEL
+    return list(client.containers.list(all=True, filters={"label": label}, ignore_removed=True))
+
+
+def sweep_containers(sdk: Any, client: Any) -> int:
+    """Remove containers whose owner on this machine is gone; how many."""
+    removed = 0
+    for container in labelled(client):
+        same = container.labels.get(HOST_LABEL) == boot_id()
+        if same and orphaned(container.labels[LABEL]):
+            with contextlib.suppress(sdk.errors.APIError):
+                container.remove(force=True)
+                removed += 1
+    return removed
 
 
 def connect() -> tuple[Any, Any]:

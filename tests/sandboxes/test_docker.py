@@ -12,7 +12,7 @@ from conftest import WITH_DOCKER, start
 
 from agentrl.errors import MissingExtra
 from agentrl.sandboxes import SandboxUnavailable
-from agentrl.sandboxes.docker import BOOT, HOST_LABEL, LABEL, DockerBackend, boot_id, program
+from agentrl.sandboxes.docker import BOOT, HOST_LABEL, LABEL, DockerBackend, boot_id, program, sweep_containers
 
 OWNER = """
 import asyncio
@@ -61,7 +61,7 @@ def test_the_sweep_takes_only_containers_without_an_owner(backend: DockerBackend
 
     gone, elsewhere = make("4000000-1", boot_id()), make("4000000-1", "another machine")
     try:
-        assert backend.sweep() == 1
+        assert sweep_containers(backend.sdk, backend.client) == 1
         left = {container.id for container in backend.ours()}
         assert gone not in left and elsewhere in left
     finally:

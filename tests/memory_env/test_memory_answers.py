@@ -145,7 +145,7 @@ def test_lengths() -> None:
     assert env.max_turns == 18
     env = Memory(topk=4, passage_words=5)
     env.reset(seed=0)
-    shown, *_ = env.step("<search>Amber</search>")
+    shown, *_ = env.step("<search>film</search>")
     lines = shown.removeprefix("<information>").split("\n")
     assert len(lines) == 4
     assert all(line.partition(") ")[2].removesuffix("</information>").endswith(" ...") for line in lines)

@@ -82,11 +82,13 @@ def test_training_and_evaluation_share_no_task(task: str, level: int) -> None:
     if task == "objectives":
         assert isinstance(train.task, Quests)
         assert isinstance(held.task, Quests)
-        worlds = [[source.world for source, _ in (pool() for pool in env.task.pools)] for env in (train, held)]  # type: ignore[attr-defined]
+        pools = [[pool()[0] for pool in env.task.pools] for env in (train, held)]  # type: ignore[attr-defined]
         if level == 1:  # worlds of their own: the same words, but other things are true
-            assert not {world.seed for world in worlds[0]} & {world.seed for world in worlds[1]}
+            seeds = [{source.seed for source in sources} for sources in pools]
+            assert (len(seeds[0]), len(seeds[1])) == (64, 16)
+            assert not seeds[0] & seeds[1]
             return
-        side = worlds[0][0].side
+        side = pools[0][0].world.side
         for env, wanted, base in ((train, "train", 0), (held, "eval", EVAL_SEED_BASE)):
             for seed in range(base, base + 20):
                 for question in env.task.draw(seed).asked:

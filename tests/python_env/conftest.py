@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import pytest
 
+from agentrl.envs.python import notebook
 from agentrl.sandboxes import SandboxError
 from agentrl.sandboxes.blocking import BlockingSession, Sandboxes
 from agentrl.sandboxes.local import best_tier
@@ -41,6 +43,7 @@ def opened(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Block
         return sessions[-1]
 
     monkeypatch.setattr(Sandboxes, "open", noted)
+    monkeypatch.setattr(notebook, "_shelves", WeakKeyDictionary())  # what other tests left lent is not looked at
     yield sessions
     left = [session for session in sessions if not session.dead]
     for session in left:

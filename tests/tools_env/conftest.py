@@ -6,9 +6,11 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
+from agentrl.envs.python import notebook
 from agentrl.envs.tools import Tools
 from agentrl.sandboxes import SandboxError
 from agentrl.sandboxes.blocking import BlockingSession, Sandboxes
@@ -47,6 +49,7 @@ def opened(sandbox: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Block
         return sessions[-1]
 
     monkeypatch.setattr(Sandboxes, "open", noted)
+    monkeypatch.setattr(notebook, "_shelves", WeakKeyDictionary())  # what other tests left lent is not looked at
     yield sessions
     end = time.monotonic() + PATIENCE_S
     while (left := [session for session in sessions if not session.dead]) and time.monotonic() < end:

@@ -63,7 +63,7 @@ def test_programs_that_fail(running: Running, code: str, language: str, code_of:
 
 
 def test_a_program_that_takes_too_long(running: Running) -> None:
-    found = run_code(running, code="print('so far', flush=True)\nwhile True: pass", run_timeout=0.5)
+    found = run_code(running, code="print('so far', flush=True)\nwhile True: pass", run_timeout=3)
     ran = found["run_result"]
     assert (found["status"], ran["status"], ran["return_code"]) == ("Failed", "TimeLimitExceeded", None)
     assert ran["stdout"] == "so far\n"  # the original loses it

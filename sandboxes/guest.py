@@ -773,7 +773,7 @@ class Agent:
     def empty(self) -> None:
         """Remove what is in every folder that can be written; nothing else runs at this moment."""
         shared = ("/tmp", "/dev/shm") if self.is_init else ()  # elsewhere these are the host's, and closed
-        places = [place for place in shared if os.path.isdir(place) and not os.path.islink(place)]
+        places = [place for place in shared if os.access(place, os.W_OK) and not os.path.islink(place)]
         for place in (self.work, *places):
             for _, folders, _, folder in os.fwalk(place):
                 for name in folders:

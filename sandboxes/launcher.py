@@ -198,7 +198,9 @@ class Launcher:
         words += ["--file", str(memory_file("guest", self.guest)), GUEST_PATH]
         words += ["--proc", "/proc", "--dev", "/dev", "--size", str(limits["disk_mb"] << 20), "--tmpfs", "/dev/shm"]
         words += ["--remount-ro", "/dev", "--size", str(limits["disk_mb"] << 20), "--tmpfs", "/sandbox"]
-        words += ["--symlink", "sandbox/tmp", "/tmp", "--remount-ro", "/", "--chdir", "/sandbox", "--clearenv"]
+        if not any(path.startswith("/tmp/") for path in self.paths):  # else /tmp holds the installation, read only
+            words += ["--symlink", "sandbox/tmp", "/tmp"]
+        words += ["--remount-ro", "/", "--chdir", "/sandbox", "--clearenv"]
         words += ["--setenv", "AGENTRL_SANDBOX", os.environ["AGENTRL_SANDBOX"]]
         os.execv(self.bwrap, [self.bwrap, *words, self.python, "-I", "-S", "-B", GUEST_PATH])
 

@@ -94,13 +94,13 @@ class Task(Protocol[C]):
         ...
 
 
-def numbered(texts: Sequence[str], between: str = "\n") -> str:
-    """Texts with their numbers.
+def numbered(texts: Sequence[str]) -> str:
+    """Lines with their numbers.
 
-    >>> numbered(["Cedar Bay", "open"], "; ")
-    '1. Cedar Bay; 2. open'
+    >>> numbered(["Who?", "Where?"])
+    '1. Who?\\n2. Where?'
     """
-    return between.join(f"{n}. {text}" for n, text in enumerate(texts, 1))
+    return "\n".join(f"{n}. {text}" for n, text in enumerate(texts, 1))
 
 
 def one_of(names: Sequence[str], rng: np.random.Generator) -> str:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from agentrl.envs.memory.answers import join
 from agentrl.envs.memory.cases import Asked, numbered
 from agentrl.envs.memory.levels import Reading as Level
 from agentrl.envs.memory.pages import OPEN, asked, paged
@@ -116,7 +117,7 @@ class LogBook(NamedTuple):
 
     def state(self, pages: Sequence[int]) -> str:
         """The same as a note."""
-        return numbered(self.told(pages), "; ")
+        return join(self.told(pages))
 
     def mistakes(self) -> Sequence[str]:
         """Values and machines of the log."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agentrl.envs.memory.answers import join
 from agentrl.envs.memory.cases import Asked, Move, Progress, numbered, one_of
 from agentrl.envs.memory.levels import Objectives as Level
 from agentrl.envs.memory.worlds import Opener
@@ -95,9 +96,9 @@ class Quests:
         count, pool = rng.randint(*self.level.questions), rng.randrange(len(self.pools))
         source, _ = self.pools[pool]()
         found: list[Question] = []
-        for _ in range(TRIES):
+        for tries in range(TRIES):
             question = source.question(rng.getrandbits(31))
-            apart = alike if self.level.distinct else tell
+            apart = alike if self.level.distinct and tries < TRIES / 2 else tell
             if len(question.hops) <= self.level.hops and not any(apart(question, other) for other in found):
                 found.append(question)
                 if len(found) == count:
@@ -152,8 +153,8 @@ class Quests:
         return right
 
     def note(self, case: Quest, progress: Progress) -> str:
-        """By number: the answer, or what was read of the way to it, or that it is open."""
-        return numbered([_noted(question, progress) for question in case.asked], "; ") if progress.found else ""
+        """In the order of the questions: the answer, or what was read of the way to it, or that it is open."""
+        return join([_noted(question, progress) for question in case.asked]) if progress.found else ""
 
 
 def to_search(question: Question, progress: Progress) -> str:
@@ -175,9 +176,8 @@ def tell(one: Question, other: Question) -> bool:
 
 
 def alike(one: Question, other: Question) -> bool:
-    """Whether a word stands in names of both."""
-    words = ({word for hop in q.hops for name in hop[1:] for word in name.split()} for q in (one, other))
-    return bool(set.intersection(*words))
+    """Whether both are of the same kind."""
+    return one.kind == other.kind
 
 
 def sized(text: str, words: int) -> str:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from agentrl.envs.memory.answers import join
 from agentrl.envs.memory.cases import Asked, Case, Move, Progress, numbered, one_of
 from agentrl.envs.memory.levels import Reading as Level
 from agentrl.errors import ToolError
@@ -120,7 +121,7 @@ class Pages:
         page = max(read) + 1
         known = case.state(read)
         if not case.passes or page == len(case.pages):
-            known = numbered(case.told(read), "; ")
+            known = join(case.told(read))
         return f"page {page}; {known}"
 
     def _slip(self, case: Book, read: Sequence[int], number: int, rng: np.random.Generator) -> str:

@@ -8,16 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-FILMS = """Lantern Letter Mirror Shadow Dancer Echo Empire Escape Fever Island Journey Kingdom Legend Machine Melody
-Midnight Mountain Ocean Palace Parade Pilot Planet Promise Rainbow Rebel Riddle Rocket Season Signal Soldier Spider
-Station Symphony Temple Thunder Tiger Train Treasure Valley Vessel Visitor Voyage Whisper Witness""".split()
-PEOPLE = """Abbott Adler Baxter Becker Bowen Brandt Carver Chandler Dalton Draper Ellis Foster Fuller Garner Gruber
-Hagen Harper Hobbs Keller Kemp Kramer Lambert Lindgren Lowell Marlow Mercer Moreau Nolan Norris Osborn Pelham Porter
-Quinn Ramsey Redmond Reeves Sawyer Schubert Sexton Slater Spencer Sutter Vance Wagner""".split()
-TOWNS = """Aldford Ashby Barlow Belmont Brookby Burley Calder Carlow Colby Cranford Dalby Denholm Dunmore Elkton Fairby
-Farnham Glenby Grafton Haddon Harwick Holmby Ingleby Kelby Kirkham Langford Linton Marston Melby Milford Norby Oakham
-Orford Penrith Preston Radley Ripton Rugby Selby Stanby Stratton Thornby Tilbury Upton Whitby""".split()
-
 SIDES = ("train", "eval")
 EVAL_SHARE = 5
 """One name in so many is for evaluation."""

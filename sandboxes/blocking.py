@@ -161,9 +161,9 @@ _sharing = threading.Lock()
 
 
 def shared(backend: str = "auto", spec: SandboxSpec | None = None, **limits: Any) -> Sandboxes:
-    """The process's pool of a backend and spec; the limits of who asks first hold."""
+    """The process's pool of a backend, spec and limits."""
     spec = spec or SandboxSpec()
-    key = (os.getpid(), backend, spec.key(), *sorted(spec.files.items()))
+    key = (os.getpid(), backend, spec.key(), *sorted(spec.files.items()), *sorted(limits.items()))
     with _sharing:
         return _shared.setdefault(key, Sandboxes(backend, spec, **limits))
 

@@ -33,55 +33,54 @@ FACTS = (
         "film",
         "director",
         "directed by",
-        """Lantern Mirror Shadow Dancer Echo Empire Fever Island Journey Kingdom Legend Melody Midnight Mountain Ocean
-        Palace Parade Planet Promise Rainbow Riddle Rocket Symphony Thunder""".split(),
-        """Abbott Adler Baxter Becker Brandt Carver Chandler Dalton Draper Ellis Foster Garner Gruber Harper Keller
-        Lambert Lowell Mercer Nolan Porter Quinn Ramsey Spencer Wagner""".split(),
+        """Dancer Echo Fever Island Kingdom Lantern Legend Midnight Mirror Mountain Palace Parade Promise
+        Rainbow Rocket Symphony""".split(),
+        """Abbott Adler Becker Brandt Chandler Dalton Ellis Foster Gruber Harper Lambert Lowell Nolan
+        Porter Ramsey Spencer""".split(),
     ),
     Fact(
         "book",
         "publisher",
         "published by",
-        """Almanac Ballad Canvas Clock Compass Crown Diary Door Fable Feather Flame Flute Forest Fountain Garden Harvest
-        Ladder Loom Needle Poem Ribbon Saga Tapestry Window""".split(),
-        """Acme Apex Argon Atlas Beacon Cobalt Corona Delta Epsilon Fulcrum Helix Kappa Lumen Matrix Nimbus Nova Omega
-        Orbit Prisma Quanta Sigma Vector Vertex Zenith""".split(),
+        """Almanac Ballad Clock Compass Diary Door Feather Flame Forest Fountain Harvest Ladder Needle Poem
+        Saga Tapestry""".split(),
+        """Acme Apex Atlas Beacon Corona Delta Fulcrum Helix Lumen Matrix Nova Omega Prisma Quanta Vector
+        Vertex""".split(),
     ),
     Fact(
         "town",
         "river",
         "on the river",
-        """Aldford Ashby Barlow Belmont Brookby Burley Colby Dalby Denholm Dunmore Elkton Fairby Grafton Harwick Kelby
-        Langford Linton Marston Norby Oakham Penrith Radley Selby Whitby""".split(),
-        """Arno Avon Clyde Danube Ebro Elbe Ganges Indus Jordan Loire Mersey Neckar Niger Oder Rhone Severn Tagus Thames
-        Tiber Tigris Ural Vistula Volga Yukon""".split(),
+        """Aldford Ashby Belmont Brookby Colby Dalby Dunmore Elkton Grafton Harwick Langford Linton Norby
+        Oakham Radley Selby""".split(),
+        """Arno Avon Danube Ebro Ganges Indus Loire Mersey Niger Oder Severn Tagus Tiber Tigris Vistula
+        Volga""".split(),
     ),
     Fact(
         "dish",
         "spice",
         "cooked with",
-        """Bisque Broth Chowder Crumble Curry Custard Dumpling Fritter Goulash Gumbo Hotpot Kebab Lasagna Omelette
-        Paella Pancake Pilaf Pudding Ragout Ravioli Risotto Samosa Stew Waffle""".split(),
-        """anise basil caraway cardamom chili chives cinnamon clove coriander cumin dill fennel ginger juniper lavender
-        marjoram mint mustard nutmeg oregano paprika saffron sage thyme""".split(),
+        """Bisque Broth Crumble Curry Dumpling Fritter Gumbo Hotpot Lasagna Omelette Pancake Pilaf Ragout
+        Ravioli Samosa Stew""".split(),
+        """anise basil cardamom chili cinnamon clove cumin dill ginger juniper marjoram mint nutmeg oregano
+        saffron sage""".split(),
     ),
     Fact(
         "team",
         "colour",
         "playing in",
-        """Badgers Beavers Bisons Cobras Cougars Cranes Dolphins Eagles Falcons Foxes Hawks Hornets Jaguars Lions Lynxes
-        Otters Panthers Pumas Ravens Sharks Stallions Tigers Vipers Wolves""".split(),
-        """amber azure beige black blue bronze brown coral crimson gold gray green indigo ivory maroon olive orange pink
-        purple red silver violet white yellow""".split(),
+        """Badgers Beavers Cobras Cougars Dolphins Eagles Foxes Hawks Jaguars Lions Otters Panthers Ravens
+        Sharks Tigers Vipers""".split(),
+        """amber azure black blue brown coral gold gray indigo ivory olive orange purple red violet white""".split(),
     ),
     Fact(
         "band",
         "instrument",
         "famous for the",
-        """Avalanche Blizzard Boulder Canyon Cascade Comet Cyclone Ember Geyser Glacier Granite Harbor Horizon Lagoon
-        Meteor Monsoon Nebula Oasis Prairie Quasar Savanna Tempest Tornado Volcano""".split(),
-        """accordion bagpipe banjo bassoon bugle cello clarinet cornet cymbal fiddle flugelhorn guitar harmonica harp
-        kazoo lute mandolin oboe organ piano tuba ukulele viola zither""".split(),
+        """Avalanche Blizzard Canyon Cascade Cyclone Ember Glacier Granite Horizon Lagoon Monsoon Nebula
+        Prairie Quasar Tempest Tornado""".split(),
+        """accordion bagpipe bassoon bugle clarinet cornet fiddle flugelhorn harmonica harp lute mandolin
+        organ piano ukulele viola""".split(),
     ),
 )
 """All words are different, so that a name tells what it is a name of."""

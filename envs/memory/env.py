@@ -71,7 +71,7 @@ class Memory(ToolEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval", "all")
-    demonstrations: ClassVar[tuple[int, int]] = (4000, 2)
+    demonstrations: ClassVar[tuple[int, int]] = (12000, 1)
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ LOG: dict[int, Reading] = {
     4: Reading(pages=24, page_words=250, questions=(5, 8), kinds=_ALL, others=30, wordings=3, context=2560, prune_at=6),
 }
 INVENTORY: dict[int, Reading] = {
-    0: Reading(pages=6, page_words=12, questions=(2, 2), others=3, places=6, context=224, prune_at=2),
+    0: Reading(pages=6, page_words=12, questions=(2, 2), others=3, places=6, context=192, prune_at=2),
     1: Reading(pages=10, page_words=24, questions=(2, 2), others=6, places=8, context=288, prune_at=3),
     2: Reading(
         pages=12, page_words=48, questions=(2, 3), others=6, goods=2, places=8, wordings=2, context=480, prune_at=3

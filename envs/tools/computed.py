@@ -65,13 +65,15 @@ def _tried(world: World, level: Level, split: str, name: str, form: Form, rng: r
     n = rng.randint(*form.named)
     text = worded(world, form.wordings, rng).format(*(operand.text for operand in found), n=n)
     answer = str(form.answer(values, n))
-    plan = Plan(form.code, n, values, tuple(d for o in found for d in o.decoys), tuple(titles))
+    slips = tuple(slip.format(*values, n=n) for slip in form.slips)
+    decoys = tuple(decoy for operand in found for decoy in operand.decoys)
+    plan = Plan(form.code, n, values, decoys, tuple(titles), slips[0] if form.reverses else "")
     computing = Computing(
         kind=f"both-{name}",
         question=text,
         answer=answer,
         code=form.code.format(*values, n=n),
-        slips=tuple(slip.format(*values, n=n) for slip in form.slips),
+        slips=slips,
         guesses=tuple(map(str, values)),
     )
     question = Question(text, (answer,), f"both-{name}", hops, tuple(hop.title for hop in hops))

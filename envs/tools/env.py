@@ -68,7 +68,7 @@ class Tools(ToolEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = SPLITS
-    demonstrations: ClassVar[tuple[int, int]] = (6000, 3)
+    demonstrations: ClassVar[tuple[int, int]] = (6000, 6)
 
     def __init__(
         self,
@@ -222,6 +222,8 @@ class Tools(ToolEnv):
         self,
         rng: np.random.Generator,
         skip: float = Slips.skip,
+        hasty: float = Slips.hasty,
+        order: float = Slips.order,
         misread: float = Slips.misread,
         guess: float = Slips.guess,
         astray: float = Slips.astray,
@@ -229,7 +231,7 @@ class Tools(ToolEnv):
         needless: float = Slips.needless,
     ) -> str | None:
         """At times it makes numbers up, computes something else, answers with what it read, or uses a tool in vain."""
-        slips = Slips(skip, misread, guess, astray, mix, needless)
+        slips = Slips(skip, hasty, order, misread, guess, astray, mix, needless)
         return self._written(fallible(self._sight(), self.source.named, rng, slips))
 
     def memory_note(self) -> str | None:

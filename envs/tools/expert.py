@@ -46,9 +46,13 @@ class Sight(NamedTuple):
 class Slips:
     """How often the fallible demonstrator errs."""
 
-    skip: float = 0.15
-    """It does not look something up, and computes with a number that it makes up."""
-    misread: float = 0.25
+    skip: float = 0.1
+    """It looks nothing up, and computes with numbers that it makes up."""
+    hasty: float = 0.3
+    """It looked something up, but not all, and makes up the rest."""
+    order: float = 0.55
+    """It takes numbers in the order in which it read them, where the question wants them the other way round."""
+    misread: float = 0.15
     """It computes something else than was asked for."""
     guess: float = 0.1
     """It answers with a number that it read instead of computing."""
@@ -94,11 +98,13 @@ def _to_compute(sight: Sight, rng: np.random.Generator, slips: Slips) -> Move:
     task, right = sight.task, oracle(sight)
     assert task.computing is not None
     if right.tool == "search" and not sight.cells:
-        skips = task.plan is not None and rng.random() < slips.skip
+        skips = task.plan is not None and rng.random() < (slips.hasty if sight.found else slips.skip)
         return Move("python", task.plan.cell(sight.found)) if task.plan and skips else right
     idle = not task.question.hops and not sight.asked and not sight.cells and sight.calls_left > 1
     if idle and rng.random() < slips.needless:
         return Move("search", task.computing.code.partition("\n")[0] or task.question.text)
+    if right.tool and task.plan and task.plan.as_read and not sight.cells and rng.random() < slips.order:
+        return Move("python", task.plan.as_read)
     ways = computing.Slips(slips.misread, slips.guess)
     move = computing.fallible(task.computing, sight.cells, sight.calls_left, rng, ways)
     return Move("python" if move.is_code else "", move.text)

@@ -40,6 +40,8 @@ class Form:
     """Least and most of ``{n}``."""
     slips: tuple[str, ...]
     """What one computes who misread the question."""
+    reverses: bool = False
+    """Whether the values are wanted in another order than they are read; the first slip takes them as they are."""
 
 
 FORMS: dict[str, Form] = {
@@ -66,6 +68,7 @@ FORMS: dict[str, Form] = {
         answer=lambda v, n: v[1] - v[0],
         fits=lambda v: v[0] < v[1],
         slips=("{0} - {1}", "{1} + {0}"),
+        reverses=True,
     ),
     "lead": Form(
         operands=("event", "event"),
@@ -90,6 +93,7 @@ FORMS: dict[str, Form] = {
         answer=lambda v, n: v[1] - v[0],
         fits=lambda v: 0 < v[1] - v[0] < 90,
         slips=("{0} - {1}", "{1} + {0}"),
+        reverses=True,
     ),
     "total": Form(
         operands=("number", "number"),
@@ -148,6 +152,7 @@ FORMS: dict[str, Form] = {
         code="{1} - {0}",
         answer=lambda v, n: v[1] - v[0],
         slips=("{0} - {1}", "{1} + {0}"),
+        reverses=True,
     ),
     "span": Form(
         operands=("works",),

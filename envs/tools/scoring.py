@@ -25,6 +25,7 @@ class Marks(NamedTuple):
     won: bool
     """The answer is right (`Task.right`), in the form that the reward asks for."""
     f1: float
+    """Of the answer's words; of what is computed, 1 where it is right."""
     parts: dict[str, float]
     """The reward's components: ``em``, ``f1``, ``format`` (-1 where it is wrong), ``bonus`` (for both tools)."""
 
@@ -39,7 +40,7 @@ def mark(task: Task, reward: str, content: str, response: str, used: Collection[
         used: Tools that were carried out.
     """
     right = bool(content.strip()) and task.right(content)
-    f1 = token_f1(content, task.answers)
+    f1 = float(right) if task.computing else token_f1(content, task.answers)  # "-28" has the words of "28"
     parts = {"em": float(right), "f1": f1, "format": 0.0, "bonus": 0.0}
     if reward == "em":
         return Marks(float(right), right, f1, parts)

@@ -19,7 +19,7 @@ from agentrl.envs.tools.tasks import Task
 from agentrl.errors import ConfigError, UnknownName
 
 SPLITS = ("train", "eval", "all")
-TASKS = {"search": 1, "compute": 1, "both": 3}
+TASKS = {"search": 1, "compute": 1, "both": 4}
 """Kinds of tasks, with their weights in the mixture."""
 _LOCK = threading.RLock()
 

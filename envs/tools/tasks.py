@@ -24,6 +24,8 @@ class Plan(NamedTuple):
     """Numbers that one who did not look may take for them."""
     titles: tuple[str, ...]
     """Whose passages hold the values."""
+    as_read: str = ""
+    """The code of one who takes the values in the order in which they are read; empty where that is right."""
 
     def cell(self, found: Sequence[str]) -> str:
         """The code of one who has read the passages of these titles and makes up the rest."""

@@ -49,6 +49,9 @@ def test_the_code_gives_the_answer_and_slips_do_not(worlds: dict[int, World]) ->
         assert task.answers[0] not in task.question.text
         assert task.right(task.answers[0]) and not task.right("-1")
         assert int(task.answers[0]) > 0
+        if FORMS[name].reverses:
+            assert re.findall(r"\d+", task.plan.as_read) == [str(value) for value in task.plan.values]
+            assert computed(task.plan.as_read) == -int(task.answers[0])
 
 
 def test_the_facts_stand_in_the_passages_and_nowhere_else(worlds: dict[int, World]) -> None:

@@ -68,13 +68,15 @@ def test_the_fallible_expert_wins_some_and_errs_in_many_ways(tools: Make) -> Non
         if task.plan and e.cells:
             missed = sum(title not in e.found for title in task.plan.titles)
             ways["made up"] += missed > 0 and not e.won
-            ways["misread"] += not missed and not e.won
+            reversed_ = e.cells[-1].code == task.plan.as_read
+            ways["as read"] += reversed_
+            ways["misread"] += not missed and not e.won and not reversed_
         ways["guessed"] += task.plan is not None and not e.cells and not e.won
         ways["computed in vain"] += task.computing is None and bool(e.cells)
         ways["searched in vain"] += task.computing is not None and task.plan is None and bool(e.asked)
         ways["confused"] += task.computing is None and not e.won
     assert 0.4 <= won / 150 <= 0.75
-    assert all(ways.values()) and len(ways) == 6
+    assert all(ways.values()) and len(ways) == 7
 
 
 @pytest.mark.parametrize("prompt", ["plain", "arpo", "tapo"])

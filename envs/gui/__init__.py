@@ -1,0 +1,1 @@
+"""Graphical interfaces as text: a phone with apps, simulated, and the same screens in a browser."""

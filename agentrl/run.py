@@ -233,6 +233,8 @@ def asdict_group(group: Group) -> dict[str, Any]:
             if node.sampled.entropies is not None:
                 entry["entropies"] = [_short(x) for x in node.sampled.entropies]
             entry["version"] = node.sampled.version
+            if node.sampled.versions is not None:
+                entry["versions"] = node.sampled.versions
         nodes.append(entry)
     trajectories = [asdict(trajectory) for trajectory in group.trajectories]
     for trajectory in trajectories:
@@ -268,7 +270,7 @@ def group_of(values: Mapping[str, Any]) -> Group:
     for node in values["tree"]:
         sampled = None
         if "logprobs" in node:
-            sampled = Sampled(node["logprobs"], node.get("entropies"), node["version"])
+            sampled = Sampled(node["logprobs"], node.get("entropies"), node["version"], node.get("versions"))
         tree.extend(node["parent"], node["ids"], sampled=sampled)
     group = Group(values["task_seed"], values["env"], tree, [], values["task"])
     group.member, group.kind = values.get("member", ""), values.get("kind", "")

@@ -32,6 +32,18 @@ class Sampled:
     logprobs: list[float]
     entropies: list[float] | None = None
     version: int = 0
+    """Of the weights; of the first token where they changed in the middle."""
+    versions: list[int] | None = None
+    """Of each id, where the weights changed in the middle; None: all are of ``version``."""
+
+    def cut(self, at: int) -> tuple[Sampled, Sampled]:
+        """What belongs to the ids before ``at``, and to those from there on."""
+        return self._part(slice(0, at)), self._part(slice(at, None))
+
+    def _part(self, part: slice) -> Sampled:
+        versions = self.versions and self.versions[part]
+        entropies = self.entropies[part] if self.entropies else None
+        return Sampled(self.logprobs[part], entropies, versions[0] if versions else self.version, versions)
 
 
 @dataclass
@@ -66,7 +78,7 @@ class TokenTree:
         """Add a node after ``parent`` and return its id. Nothing is shared or merged.
 
         Raises:
-            ValueError: no ids, or log-probabilities or entropies that do not run parallel to them.
+            ValueError: no ids, or log-probabilities, entropies or versions that do not run parallel to them.
         """
         if not ids:
             raise ValueError("a node needs at least one id")
@@ -75,6 +87,8 @@ class TokenTree:
                 raise ValueError(f"{len(ids)} sampled ids, but {len(sampled.logprobs)} log-probabilities")
             if sampled.entropies is not None and len(sampled.entropies) != len(ids):
                 raise ValueError(f"{len(ids)} sampled ids, but {len(sampled.entropies)} entropies")
+            if sampled.versions is not None and len(sampled.versions) != len(ids):
+                raise ValueError(f"{len(ids)} sampled ids, but {len(sampled.versions)} versions")
         start = self.nodes[parent].end if parent != ROOT else 0
         self.nodes.append(Node(parent, list(ids), sampled, start))
         self._siblings(parent).append(len(self.nodes) - 1)
@@ -108,8 +122,7 @@ class TokenTree:
             raise ValueError(f"cannot cut {len(tail.ids)} ids at {at}")
         head_sampled = None
         if (s := tail.sampled) is not None:
-            head_sampled = Sampled(s.logprobs[:at], s.entropies[:at] if s.entropies else None, s.version)
-            tail.sampled = Sampled(s.logprobs[at:], s.entropies[at:] if s.entropies else None, s.version)
+            head_sampled, tail.sampled = s.cut(at)
         self.nodes.append(Node(tail.parent, tail.ids[:at], head_sampled, tail.start, [node]))
         head = len(self.nodes) - 1
         siblings = self._siblings(tail.parent)

@@ -54,3 +54,18 @@ def test_bad_input_is_refused() -> None:
     node = tree.extend(ROOT, [1, 2])
     with pytest.raises(ValueError, match="cannot cut"):
         tree.split(node, 2)
+
+
+def test_versions_of_a_turn_that_saw_new_weights_are_cut_with_it() -> None:
+    tree = TokenTree()
+    root = tree.extend(ROOT, [1])
+    said = tree.extend(root, [5, 6, 7], sampled=Sampled([-0.1, -0.2, -0.3], None, 3, [3, 3, 4]))
+    tree.graft([1, 5, 6, 9])
+    head, tail = tree.nodes[tree.path(said)[-2]].sampled, tree.nodes[said].sampled
+    assert head == Sampled([-0.1, -0.2], None, 3, [3, 3])
+    assert tail == Sampled([-0.3], None, 4, [4])
+
+
+def test_versions_run_parallel_to_the_ids() -> None:
+    with pytest.raises(ValueError, match="2 sampled ids, but 1 versions"):
+        TokenTree().extend(ROOT, [1, 2], sampled=Sampled([0.0, 0.0], None, 0, [0]))

@@ -29,6 +29,8 @@ class Sampling:
     seed: int = 0
     stop_ids: frozenset[int] = field(default_factory=frozenset)
     """Sampling ends after the first of these; it is kept in the result."""
+    session: int = 0
+    """Whose request: those of one session share prefixes, so an engine of several servers keeps them together."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Completion:
     """Entropy (nats) of the full distribution after temperature; None where the engine has no logits."""
     finish: Literal["stop", "length"]
     version: int
-    """Version of the weights."""
+    """Version of the weights, of the first token where they changed in the middle."""
     cached_tokens: int = 0
     """How many prompt tokens were not computed again."""
+    versions: list[int] | None = None
+    """Version of the weights of each id; None where all are of ``version``."""
 
 
 @runtime_checkable
@@ -57,7 +61,7 @@ class Engine(Protocol):
     vocabulary: int
     """Number of token ids."""
     exact_entropy: bool
-    """Whether entropies are those of the full distribution."""
+    """Whether entropies are those of the full distribution; else they are a named approximation, or None."""
 
     async def sample(self, ids: Sequence[int], sampling: Sampling) -> Completion:
         """Continue ``ids``.
@@ -69,6 +73,10 @@ class Engine(Protocol):
 
     def load(self, weights: Any, version: int) -> None:
         """Take new weights; everything cached under an older version is dropped."""
+        ...
+
+    def rest(self) -> None:
+        """The learner needs the device now: give up what memory can be had again; `load` ends the rest."""
         ...
 
     def working(self) -> Any:

@@ -107,6 +107,9 @@ class ScriptedEngine:
         self.loaded.append(weights)
         self.version = version
 
+    def rest(self) -> None:
+        """Nothing to give up."""
+
     def working(self) -> Any:
         """Nothing to wait for."""
         return nothing()

@@ -133,6 +133,9 @@ class TorchEngine:
             self._batch.module = self._replica.module
             self._batch.reset(version)
 
+    def rest(self) -> None:
+        """Nothing is given up: the weights are the learner's, and its cache is kept."""
+
     def working(self) -> Any:
         """Context manager: the caller is away from the engine and will come back with a request, or end."""
         return self._away.leave() if self.deterministic else nothing()

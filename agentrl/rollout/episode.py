@@ -271,7 +271,8 @@ class Episode:
     async def _sample(self, max_tokens: int) -> Completion:
         on = self.on
         seed = derive_seed(self.trajectory.seed, len(self.trajectory.turns))
-        sampling = Sampling(max_tokens, on.temperature, on.top_p, on.top_k, seed, on.renderer.stop_ids)
+        session = self.task.sampling_seed  # the episodes of a task share their prompt, and forks much more
+        sampling = Sampling(max_tokens, on.temperature, on.top_p, on.top_k, seed, on.renderer.stop_ids, session)
 
         async def ask() -> Completion:
             async with asyncio.timeout(on.limits.sample_s):
@@ -295,7 +296,7 @@ class Episode:
 
     def _take(self, completion: Completion, key: str, seconds: float) -> tuple[Turn, Parsed]:
         """Enter what was sampled into the tree and read it."""
-        sampled = Sampled(completion.logprobs, completion.entropies, completion.version)
+        sampled = Sampled(completion.logprobs, completion.entropies, completion.version, completion.versions)
         try:
             node = self.tree.extend(self.node, completion.ids, sampled=sampled)
         except ValueError as error:  # no ids, or lists that do not run parallel

@@ -170,6 +170,9 @@ class TabularEngine:
         self.version = version
         self._next.clear()
 
+    def rest(self) -> None:
+        """Nothing to give up."""
+
     def working(self) -> Any:
         return nothing()
 

@@ -132,6 +132,10 @@ class TrainSettings(Section):
     """Whose log-probabilities the ratio starts from; auto: the engine's where it computes in float32."""
     gradient_checkpointing: bool = False
     """Trade time for memory."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes: a copy of the weights in each, or a part of them (FSDP2), for models that need it."""
+    peer_deadline: float = Field(7200.0, gt=0)
+    """Seconds after which a process that the others wait for is given up."""
     max_skipped: int = Field(5, ge=0)
     """Updates in a row that may be skipped for a gradient that is not finite."""
 

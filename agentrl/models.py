@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,22 @@ def load_policy(name: str, *, device: torch.device, max_context: int | None = No
     limits = [n for n in (own, max_context) if n]
     renderer = renderer_for(tokenizer, renderer_name(name))
     return Policy(model.to(device).eval(), tokenizer, renderer, min(limits) if limits else 4096)
+
+
+def pack_policy(policy: Policy) -> dict[str, bytes]:
+    """A policy's folder as bytes, by file name, for processes that may share no disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        policy.model.save_pretrained(folder)
+        policy.tokenizer.save_pretrained(folder)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def unpack_policy(files: dict[str, bytes], *, device: torch.device, max_context: int | None = None) -> Policy:
+    """The inverse of `pack_policy`."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return load_policy(folder, device=device, max_context=max_context)
 
 
 def resolve_folder(name: str) -> str:

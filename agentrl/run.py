@@ -156,6 +156,28 @@ class Run:
                 self._board.close()
 
 
+class SilentRun(Run):
+    """The run directory in a process that does not write it, since another one does."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, tensorboard=False)
+
+    def begin(self) -> None:
+        """Nothing."""
+
+    def discard(self) -> None:
+        """Nothing."""
+
+    def log(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def configure(self, config_toml: str) -> None:
+        """Nothing."""
+
+    def dump(self, step: int, groups: list[Group]) -> None:
+        """Nothing."""
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """The configuration of a run as plain values."""
     try:

@@ -52,6 +52,18 @@ def score(model: nn.Module, packed: Pack, *, temperature: float = 1.0, entropy_g
     return Scores(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]))
 
 
+class Scorer(nn.Module):
+    """A model whose forward is `score`: what processes that train together wrap."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, packed: Pack, *, temperature: float = 1.0, entropy_grad: bool = False) -> Scores:
+        """See `score`."""
+        return score(self.model, packed, temperature=temperature, entropy_grad=entropy_grad)
+
+
 def _chunk(
     head: nn.Module, hidden_KD: Tensor, target_K: Tensor, temperature: float, entropy_grad: bool
 ) -> tuple[Tensor, Tensor]:

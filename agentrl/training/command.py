@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentrl.config import Config
 from agentrl.errors import ConfigError
 from agentrl.settings import asks_help, help_text, load
+
+if TYPE_CHECKING:
+    from agentrl.training.world import World
 
 USAGE = """usage: agentrl train [--env NAME] [--model NAME] [--algo NAME] [--KEY VALUE ...]
        agentrl train --resume RUN_DIRECTORY
@@ -23,6 +28,9 @@ embedded policy on a generated shop.
   --resume DIR         continue a run (other settings come from the run itself;
                        train.steps may be raised)
   --dry-run            print the resolved plan and what it will cost, then stop
+  --processes N        N processes on this machine, each with a GPU where there
+                       are some; several machines: torchrun or accelerate launch
+                       with -m agentrl.cli train ...
 """
 
 
@@ -34,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     resumed = _take_value(words, "--resume")
     dry = _take_flag(words, "--dry-run")
+    processes = _number(_take_value(words, "--processes"))
     if resumed is not None:
         path = Path(resumed)
         from agentrl.run import read_config
@@ -49,17 +58,37 @@ def main(argv: Sequence[str]) -> int:
 
         print(describe(config))
         return 0
+    if processes > 1 and "RANK" not in os.environ:
+        from agentrl.training.launch import launch
+
+        again = ["--resume", str(path)] if resumed else ["--run.dir", str(config.run.dir)]
+        return launch([*words, *again], processes, path if resumed else Path(str(config.run.dir)))
     return _run(config, resumed=path if resumed else None)
 
 
 def _run(config: Config, *, resumed: Path | None) -> int:
     _prepare_libraries()
+    from agentrl.training.world import PeerError, open_world
+
+    world = open_world(parallel=config.train.parallel, deadline=config.train.peer_deadline)
+    try:
+        return _train(config, resumed, world)
+    except PeerError as error:
+        if world.leads and not error.said:
+            raise
+        return 2
+
+
+def _train(config: Config, resumed: Path | None, world: World) -> int:
     from agentrl.training.display import Display
     from agentrl.training.trainer import resume, start
 
-    display = Display()
+    display = Display(silent=not world.leads)
+    config = world.first(lambda: config)  # the directory's name has the time in it
+    if world.size > 1:
+        _remember_ctrl_c(world)
     started = time.monotonic()
-    trainer = resume(resumed, config, display) if resumed else start(config, display)
+    trainer = resume(resumed, config, display, world) if resumed else start(config, display, world)
     display.say(f"run directory: {trainer.run.path}")
     status = 0
     try:
@@ -76,6 +105,27 @@ def _run(config: Config, *, resumed: Path | None) -> int:
     again = f"agentrl train --resume {trainer.run.path}" if status else f"agentrl eval --model {trainer.run.path}"
     display.say(f"next: {again}")
     return status
+
+
+def _remember_ctrl_c(world: World) -> None:
+    """The first one stops all processes after this step, a second one at once."""
+
+    def pressed(number: int, frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        world.stopping = True
+        if world.leads:
+            print("stopping after this step (again: at once)", file=sys.stderr)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pressed)
+
+
+def _number(given: str | None) -> int:
+    if given is None:
+        return 1
+    if not given.isdigit() or int(given) < 1:
+        raise ConfigError(f"--processes {given} must be a number of 1 or more.")
+    return int(given)
 
 
 def _prepare_libraries() -> None:

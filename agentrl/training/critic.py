@@ -27,6 +27,7 @@ from agentrl.pack import Pack
 from agentrl.scoring import backbone, hidden_states, output_head
 from agentrl.training.optimizer import adamw, clip_and_step
 from agentrl.training.rows import RowData
+from agentrl.training.world import World, load_weights, split_state, whole_state
 
 LR_RATIO, LR_MOST = 10.0, 1e-3
 """The critic's learning rate unless it is given: over the policy's (published: 1e-5 beside 1e-6), and at most."""
@@ -69,9 +70,12 @@ def value_loss(
 class Critic:
     """Owns the value model's weights."""
 
-    def __init__(self, policy: Any, settings: CriticSettings, train: TrainSettings) -> None:
+    def __init__(self, policy: Any, settings: CriticSettings, train: TrainSettings, world: World) -> None:
         self.settings, self.grad_clip = settings, train.grad_clip
+        self.world = world
         self.model = ValueModel(policy)
+        self.caller = world.wrap(self.model, frozenset(getattr(self.model.body, "_no_split_modules", None) or ()))
+        """What to call where ``model`` would be called."""
         assert train.lr is not None, "resolve the configuration first"
         lr = min(LR_RATIO * train.lr, LR_MOST) if settings.lr is None else settings.lr
         self.optimizer: torch.optim.Optimizer = adamw(self.model, lr=lr, weight_decay=train.weight_decay)
@@ -93,7 +97,7 @@ class Critic:
     ) -> dict[str, Tensor]:
         """Add the gradient of one micro-batch; returns statistics as sums (`agentrl.algorithms.merge`)."""
         loss = value_loss(value_BT, old_BT, target_BT, mask_BT, clip=self.settings.clip, tokens=tokens)
-        torch.autograd.backward(loss)
+        self.world.backward(loss)
         return {"loss_value": loss.detach(), "value": torch.where(mask_BT, value_BT.detach(), 0.0).sum()}
 
     def step(self) -> float:
@@ -103,15 +107,13 @@ class Critic:
     def state_dict(self) -> dict[str, Any]:
         """What continues it. Weights that are not trained are the policy's own and not repeated."""
         weights = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
-        return {"weights": weights, "optimizer": self.optimizer.state_dict(), "steps": self.steps}
+        state: dict[str, Any] = {"weights": weights, "optimizer": self.optimizer.state_dict(), "steps": self.steps}
+        return dict(whole_state(state))
 
-    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
-        for name, p in self.model.named_parameters():
-            if p.requires_grad:
-                p.copy_(state["weights"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_weights(self.model, state["weights"])
+        self.optimizer.load_state_dict(split_state(state["optimizer"], self.optimizer))
         self.steps = state["steps"]
 
 

@@ -29,9 +29,11 @@ COLUMNS = (
 class Display:
     """Prints progress. All of it goes to stderr's console, so that stdout stays free for results."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.live = self.console.is_terminal
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent = silent
+        """Whether another process talks."""
+        self.console = Console(stderr=True, quiet=silent)
+        self.live = self.console.is_terminal and not silent
         self._bar: Progress | None = None
         self._task: int | None = None
         self._what = ""
@@ -44,6 +46,8 @@ class Display:
 
     def progress(self, what: str, done: int, total: int, note: str) -> None:
         """Progress of a phase before training; on no terminal a line every five seconds and at the end."""
+        if self.silent:
+            return
         if not self.live:
             now = time.monotonic()
             if done == total or now - self._last > 5:
@@ -74,6 +78,8 @@ class Display:
     def step(self, values: Mapping[str, float], *, total: int, seconds_left: float) -> None:
         """One row of the training table, with its heading every 20 rows."""
         self.finish()
+        if self.silent:
+            return
         heads = [head for head, _, _ in COLUMNS] + ["left"]
         cells = [form.format(values.get(name, float("nan"))) for _, name, form in COLUMNS]
         cells[0] += f"/{total}"

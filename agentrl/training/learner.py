@@ -28,10 +28,11 @@ from agentrl.algorithms.steps import Floats
 from agentrl.config import TrainSettings
 from agentrl.errors import ConfigError, TrainingError
 from agentrl.pack import Pack, pack, plan
-from agentrl.scoring import Scores, check_head, score
+from agentrl.scoring import Scorer, Scores, check_head
 from agentrl.training.critic import Critic, explained
 from agentrl.training.optimizer import adamw, clip_and_step
 from agentrl.training.rows import RowData, minibatches, totals_of, training_rows
+from agentrl.training.world import World, load_weights, split_state, whole_state
 from agentrl.trajectory import Group
 
 
@@ -46,21 +47,28 @@ class Learner:
         dtype: torch.dtype,
         reference: bool = False,
         critic: CriticSettings | None = None,
+        world: World | None = None,
     ) -> None:
         problem = check_head(model)
         if problem:
             raise ConfigError(f"This model cannot be trained here yet: {problem}.")
         self.model, self.settings, self.dtype = model, settings, dtype
+        self.world = world or World()
         self.device = next(model.parameters()).device
         self.adapters = hasattr(model, "disable_adapter")
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         self.reference = copy.deepcopy(model).requires_grad_(False) if reference and not self.adapters else None
+        self.critic = Critic(model, critic, settings, self.world) if critic is not None else None
+        kept = dtype if dtype != torch.float32 else None
+        self.scorer = self.world.wrap(Scorer(model), blocks_of(model), kept)
+        self._reference_scorer: Any = None
+        if self.reference is not None:
+            self._reference_scorer = self.world.wrap(Scorer(self.reference), blocks_of(model), kept)
         assert settings.lr is not None, "resolve the configuration first"
         self.optimizer: torch.optim.Optimizer = adamw(model, lr=settings.lr, weight_decay=settings.weight_decay)
         warmup = max(1, settings.lr_warmup)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda n: min(1.0, (n + 1) / warmup))
-        self.critic = Critic(model, critic, settings) if critic is not None else None
         self.updates = 0
         self.skipped = 0
         self._skipped_in_a_row = 0
@@ -91,7 +99,7 @@ class Learner:
             if self.critic is None:
                 raise ConfigError("The algorithm needs values, but its critic() describes no value model.")
             self.critic.model.eval()
-            values = self._rowwise(groups, rows, self.critic.model)
+            values = self._rowwise(groups, rows, self.critic.caller)
             token = replace(token, value=_in_order(rows, values))
         return replace(steps, token=token)
 
@@ -161,19 +169,27 @@ class Learner:
         totals = totals_of(rows)
         parts = []
         forwarded = 0
-        for members, packed in self._packs(groups, rows):
-            forwarded += packed.tokens
-            mask_BT = packed.mask_BT & self._padded([m.mask_T for m in members])
+        packs = self._packs(groups, rows)
+        for number, (members, packed, counts) in enumerate(packs):
+            mask_BT = packed.mask_BT & self._padded([m.mask_T for m in members]) & counts
             made = {"tokens": mask_BT.sum().float()}
+            last = number == len(packs) - 1
             if self._policy_moves:
-                made |= self._policy_backward(members, packed, mask_BT, loss, totals, temperature, source)
+                with self.world.adding_up(self.scorer, last):
+                    made |= self._policy_backward(members, packed, mask_BT, loss, totals, temperature, source, counts)
             if self.critic is not None:
-                with self._autocast():
-                    value_K = self.critic.model(packed)
-                old_BT, target_BT = (self._padded([getattr(m, n) for m in members]) for n in ("value_T", "target_T"))
-                made |= self.critic.backward(value_K[packed.row_BT], old_BT, target_BT, mask_BT, totals.tokens)
-            parts.append(made)
-        return merge(parts), self._step(), forwarded
+                with self.world.adding_up(self.critic.caller, last):
+                    with self._autocast():
+                        value_K = self.critic.caller(packed)
+                    old_BT = self._padded([m.value_T for m in members])
+                    target_BT = self._padded([m.target_T for m in members])
+                    made |= self.critic.backward(value_K[packed.row_BT], old_BT, target_BT, mask_BT, totals.tokens)
+            if counts:
+                forwarded += packed.tokens
+                parts.append({name: value.cpu() for name, value in made.items()} if self.world.size > 1 else made)
+        all_parts = self.world.together(lambda: (parts, forwarded))
+        merged = merge(part for parts, _ in all_parts for part in parts)
+        return merged, self._step(), sum(forwarded for _, forwarded in all_parts)
 
     def _policy_backward(
         self,
@@ -184,9 +200,13 @@ class Learner:
         totals: Totals,
         temperature: float,
         source: str,
+        counts: bool,
     ) -> dict[str, Tensor]:
         with self._autocast():
-            scores = score(self.model, packed, temperature=temperature, entropy_grad=loss.entropy_gradient)
+            scores: Scores = self.scorer(packed, temperature=temperature, entropy_grad=loss.entropy_gradient)
+        if not counts:
+            self.world.backward(scores.logp_K.sum() * 0)
+            return {}
         logp_BT = scores.logp_K[packed.row_BT]
         rollout_BT = self._padded([m.rollout_logp_T for m in members])
         old_BT = logp_BT.detach()
@@ -208,7 +228,7 @@ class Learner:
         value, made = policy_loss(loss, batch, totals)
         # How far the engine's numbers are from the learner's own, whichever of them the ratio starts from.
         made["engine_gap"] = ((logp_BT.detach() - rollout_BT) * batch.mask_BT).abs().sum()
-        torch.autograd.backward(value)
+        self.world.backward(value)
         return made
 
     def _step(self) -> dict[str, float]:
@@ -235,26 +255,35 @@ class Learner:
 
     # -- forward passes -----------------------------------------------------------------------------------
 
-    def _packs(self, groups: Sequence[Group], rows: list[RowData]) -> Iterator[tuple[list[RowData], Pack]]:
+    def _packs(self, groups: Sequence[Group], rows: list[RowData]) -> list[tuple[list[RowData], Pack, bool]]:
+        """This process's micro-batches; False marks one that is run because the others wait for it (`World.even`)."""
         by_row = {id(data.row): data for data in rows}
         config = self.model.config
         width = int(getattr(config, "hidden_size", 1024))
-        batches = plan(
-            [data.row for data in rows],
-            groups,
-            budget=self.settings.microbatch_tokens,
-            layout=self.settings.layout,
-            attention_cost=1.0 / (6 * width),  # per key 4*width operations, per token about 24*width**2 of a layer
-        )
-        for members, tree in batches:
-            yield [by_row[id(row)] for row in members], pack(members, groups, tree=tree).to(self.device)
+        budget = self.settings.microbatch_tokens
+        longest = max(groups[data.row.group].tree.nodes[data.row.leaf].end for data in rows)
+        while True:
+            batches = plan(
+                [data.row for data in rows],
+                groups,
+                budget=budget,
+                layout=self.settings.layout,
+                attention_cost=1.0 / (6 * width),  # per key 4*width operations, per token about 24*width**2 of a layer
+            )
+            if len(batches) >= self.world.size or budget <= longest:
+                break
+            budget //= 2  # so that every process has something to do
+        return [
+            ([by_row[id(row)] for row in members], pack(members, groups, tree=tree).to(self.device), counts)
+            for (members, tree), counts in self.world.even(batches)
+        ]
 
     def _scored(
         self, groups: Sequence[Group], rows: list[RowData], temperature: float
     ) -> Iterator[tuple[RowData, Scores]]:
         """Log-probabilities and entropies [T] of each row under the current weights."""
         self.model.eval()
-        found = self._rowwise(groups, rows, lambda p: torch.stack(score(self.model, p, temperature=temperature), -1))
+        found = self._rowwise(groups, rows, lambda p: torch.stack(self.scorer(p, temperature=temperature), -1))
         return ((data, Scores(*found_TC.unbind(-1))) for data, found_TC in found)
 
     @torch.no_grad()
@@ -262,24 +291,32 @@ class Learner:
         self, groups: Sequence[Group], rows: list[RowData], compute: Callable[[Pack], Tensor]
     ) -> Iterator[tuple[RowData, Tensor]]:
         """What ``compute`` gives for the trained tokens of packs, [K] or [K, C], as [T] or [T, C] of each row."""
-        for members, packed in self._packs(groups, rows):
+        number = {id(data): i for i, data in enumerate(rows)}
+        found: list[tuple[int, Tensor]] = []
+        for members, packed, counts in self._packs(groups, rows):
             with self._autocast():
                 found_K = compute(packed)
-            for b, data in enumerate(members):
-                yield data, found_K[packed.row_BT[b, : len(data.advantage_T)]].cpu()
+            if counts:
+                found += [
+                    (number[id(data)], found_K[packed.row_BT[b, : len(data.advantage_T)]].cpu())
+                    for b, data in enumerate(members)
+                ]
+        for part in self.world.together(lambda: found):
+            for i, found_T in part:
+                yield rows[i], found_T
 
     @contextlib.contextmanager
     def _as_reference(self) -> Iterator[None]:
-        """Inside, the model (or its stand-in) is the one that the run started from."""
+        """Inside, what is scored with is the model that the run started from."""
         if self.adapters:
             with self.model.disable_adapter():
                 yield
             return
-        trained, self.model = self.model, self.reference
+        trained, self.scorer = self.scorer, self._reference_scorer
         try:
             yield
         finally:
-            self.model = trained
+            self.scorer = trained
 
     def _autocast(self) -> Any:
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
@@ -308,25 +345,31 @@ class Learner:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs besides the weights."""
+        """What a checkpoint needs besides the weights, whole: every process must ask, and any number can load it."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": whole_state(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
             "updates": self.updates,
             "skipped": self.skipped,
-            "reference": self.reference.state_dict() if self.reference is not None else None,
+            "reference": whole_state(dict(self.reference.state_dict())) if self.reference is not None else None,
             "critic": self.critic.state_dict() if self.critic is not None else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(split_state(state["optimizer"], self.optimizer))
         self.schedule.load_state_dict(state["schedule"])
         self.updates, self.skipped = state["updates"], state["skipped"]
         if self.reference is not None and state["reference"] is not None:
-            self.reference.load_state_dict(state["reference"])
+            load_weights(self.reference, state["reference"])
         if self.critic is not None:
             self.critic.load_state_dict(state["critic"])
+
+
+def blocks_of(model: Any) -> frozenset[str]:
+    """Names of the classes of a model's layers."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return frozenset(getattr(inner, "_no_split_modules", None) or ())
 
 
 def _in_order(rows: list[RowData], found: Iterable[tuple[RowData, Tensor]]) -> Floats:

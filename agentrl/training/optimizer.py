@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from agentrl.training.world import whole
+
 
 def adamw(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
     """Over the trained parameters; weight decay on matrices only."""
@@ -20,7 +22,7 @@ def adamw(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.Ad
 
 def clip_and_step(model: nn.Module, optimizer: torch.optim.Optimizer, grad_clip: float) -> float:
     """Clip and apply the gradient; where it is not finite neither weights nor moments see it. Returns its norm."""
-    norm = float(nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], grad_clip))
+    norm = float(whole(nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], grad_clip)))
     if math.isfinite(norm):
         optimizer.step()
     return norm

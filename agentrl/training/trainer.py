@@ -23,15 +23,15 @@ from agentrl.algorithms import Steps
 from agentrl.algorithms.steps import History
 from agentrl.config import Config
 from agentrl.engines.torch_engine import TorchEngine
-from agentrl.env import EVAL_SEED_BASE
+from agentrl.env import EVAL_SEED_BASE, TextEnv
 from agentrl.errors import AgentRLError, RunError, TrainingError
 from agentrl.evaluation.harness import Summary, by_member, held_out, outcomes_of
-from agentrl.models import Policy, add_lora, load_policy, pick_device, pick_dtype
+from agentrl.models import Policy, add_lora, load_policy, pack_policy, pick_device, pick_dtype, unpack_policy
 from agentrl.rollout.contexts import context_by_name
 from agentrl.rollout.explore import Explore
 from agentrl.rollout.loop import Limits, Rollout, Task
 from agentrl.rollout.worker import WorkerPool
-from agentrl.run import Run, newest_checkpoint, step_of
+from agentrl.run import Run, SilentRun, newest_checkpoint, step_of
 from agentrl.seeds import derive_seed
 from agentrl.settings import to_toml
 from agentrl.training import curriculum
@@ -40,6 +40,7 @@ from agentrl.training.learner import Learner
 from agentrl.training.metrics import anchor_metrics, rollout_metrics
 from agentrl.training.rows import training_rows
 from agentrl.training.warmup import embedded_policy, warm_up
+from agentrl.training.world import World, weights
 from agentrl.trajectory import Group, Trajectory
 
 EVALUATED = (
@@ -52,22 +53,31 @@ EVALUATED = (
 class Trainer:
     """One run."""
 
-    def __init__(self, config: Config, run: Run, policy: Policy, display: Display, *, step: int = 0) -> None:
-        self.config, self.run, self.policy, self.display = config, run, policy, display
+    def __init__(
+        self, config: Config, run: Run, policy: Policy, display: Display, world: World, *, step: int = 0
+    ) -> None:
+        self.config, self.run, self.policy, self.display, self.world = config, run, policy, display, world
         self.step = step
         device = next(policy.model.parameters()).device
         dtype = pick_dtype(config.model.dtype, device)
         self.history: History = {}
         needs_reference = "ref_logprobs" in config.algo.needs
-        self.learner = Learner(
-            policy.model, config.train, dtype=dtype, reference=needs_reference, critic=config.algo.critic()
-        )
         self.engine = TorchEngine(
             policy.model,
             max_context=policy.max_context,
             max_slots=config.engine.slots,
             dtype=dtype,
             deterministic=config.engine.deterministic,
+        )
+        if world.sharded:
+            self.engine.load(dict(policy.model.state_dict()), step)  # weights of its own, before the learner's are cut
+        self.learner = Learner(
+            policy.model,
+            config.train,
+            dtype=dtype,
+            reference=needs_reference,
+            critic=config.algo.critic(),
+            world=world,
         )
         self.exact = dtype == torch.float32 and config.rollout.top_p == 1 and config.rollout.top_k == 0
         self.pools = {split: WorkerPool(partial(config.env.make, split=split)) for split in ("train", "eval")}
@@ -98,7 +108,7 @@ class Trainer:
             temperature,
             r.top_p,
             r.top_k,
-            r.concurrency,
+            -(-r.concurrency // self.world.size),
         )
 
     def tasks(self, step: int, round_: int = 0) -> list[Task]:
@@ -133,6 +143,7 @@ class Trainer:
         self._evaluate_if_due()
         while self.step < config.train.steps:
             self.one_step()
+            self._stop_if_asked()
             self._evaluate_if_due()
             if self.step == config.train.steps or self.step % config.run.save_every == 0:
                 self.save()
@@ -147,7 +158,7 @@ class Trainer:
         with _undivided():  # half an update, or one without its line, must not be saved
             values |= self.learn(kept, number)
             curriculum.remember(groups, self.history)
-            self.engine.load(self.policy.model, number)
+            self.publish(number)
             self.step = number
             if self.config.run.rollouts:
                 self.run.dump(number, groups)
@@ -206,7 +217,7 @@ class Trainer:
         """Play tasks; returns groups and seconds."""
         started = time.perf_counter()
         ended = 0
-        total = sum(task.n for task in tasks)
+        total = sum(task.n for task in self.world.share(tasks))
 
         def on_end(trajectory: Trajectory) -> None:
             nonlocal ended
@@ -214,14 +225,23 @@ class Trainer:
             if self.display.live:
                 self.display.progress("episodes", ended, total, "")
 
-        groups = asyncio.run(self.rollout(split, temperature=temperature).collect(tasks, on_end, explore))
+        def play() -> list[Group]:
+            rollout = self.rollout(split, temperature=temperature)
+            return asyncio.run(rollout.collect(self.world.share(tasks), on_end, explore))
+
+        groups = self.world.joined(self.world.together(play))
         self.display.finish()
-        return groups, time.perf_counter() - started
+        return groups, self.world.first(lambda: time.perf_counter() - started)
+
+    def publish(self, version: int) -> None:
+        """Give the engine the weights as they are now."""
+        self.engine.load(weights(self.policy.model) if self.world.sharded else self.policy.model, version)
 
     def _evaluate_if_due(self) -> None:
         """Evaluate before the first step, now and then, and after the last; never twice, however often interrupted."""
         every, done = self.config.eval.every, self.step == self.config.train.steps
-        if every and (done or self.step % every == 0) and not self.run.logged(self.step, "eval"):
+        due = bool(every) and (done or self.step % every == 0)
+        if due and self.world.first(lambda: not self.run.logged(self.step, "eval")):
             self.evaluate()
 
     def evaluate(self) -> None:
@@ -242,20 +262,33 @@ class Trainer:
             low, high = found.success_low, found.success_high
             notes.append(f"{name} {found.success:.1%} [{low:.1%}, {high:.1%}] score {found.score:.3f}")
             notes[-1] += "".join(f", {m} {p.success:.1%}" for m, p in by_member(outcomes, seconds=seconds).items())
-        self.engine.load(self.policy.model, self.step)  # forget these prompts: a resumed run has not seen them either
+        self.publish(self.step)  # forget these prompts: a resumed run has not seen them either
         self.run.log(self.step, "eval", values)
         self.display.say(f"held out, {e.episodes} tasks, after step {self.step}: " + "; ".join(notes))
 
     def save(self) -> None:
         """Write a checkpoint: a Hugging Face folder and what resuming needs. One that is there already stays."""
-        newest = newest_checkpoint(self.run.path)
-        if newest is not None and step_of(newest) == self.step:
+        if self.world.first(self._saved):
             return
-        with self.run.checkpoint(self.step, self.config.run.keep) as folder:
-            self.policy.model.save_pretrained(folder)
-            self.policy.tokenizer.save_pretrained(folder)
-            state = {"step": self.step, "learner": self.learner.state_dict(), "history": self.history}
-            torch.save(state, folder / "trainer.pt")
+        state = {"step": self.step, "learner": self.learner.state_dict(), "history": self.history}
+        model = {name: tensor.cpu() for name, tensor in weights(self.policy.model)} if self.world.sharded else None
+
+        def write() -> None:
+            with self.run.checkpoint(self.step, self.config.run.keep) as folder:
+                self.policy.model.save_pretrained(folder, **({} if model is None else {"state_dict": model}))
+                self.policy.tokenizer.save_pretrained(folder)
+                torch.save(state, folder / "trainer.pt")
+
+        self.world.first(write)
+
+    def _saved(self) -> bool:
+        newest = newest_checkpoint(self.run.path)
+        return newest is not None and step_of(newest) == self.step
+
+    def _stop_if_asked(self) -> None:
+        """Where several processes have to stop after the same step: Ctrl-C is remembered until here."""
+        if self.world.size > 1 and any(self.world.together(lambda: self.world.stopping)):
+            raise KeyboardInterrupt
 
     def close(self) -> None:
         """Release environments, engine and files."""
@@ -263,33 +296,30 @@ class Trainer:
             pool.close()
         asyncio.run(self.engine.close())
         self.run.close()
+        self.world.close()
 
     def _seconds_left(self) -> float:
         done = self.step - self._first_step
         return (time.monotonic() - self._started) / max(1, done) * (self.config.train.steps - self.step)
 
 
-def start(config: Config, display: Display) -> Trainer:
+def start(config: Config, display: Display, world: World | None = None) -> Trainer:
     """A new run: directory, policy, warm-up."""
+    world = world or World()
     env = config.env.make(split="train")  # a wrong environment is told before a directory is made
-    device = pick_device(config.model.device)
-    assert config.run.dir is not None, "the command names the directory"
+    device = world.device(pick_device(config.model.device))
+    path = config.run.dir
+    assert path is not None, "the command names the directory"
     policy = None if config.embedded else _pretrained(config, device)
-    run = Run.create(config.run.dir, to_toml(config), tensorboard=config.run.tensorboard)
+
+    def create() -> Run:
+        return Run.create(path, to_toml(config), tensorboard=config.run.tensorboard)
+
+    run = world.led(create) or SilentRun(path)
     try:
-        if policy is None:
-            policy, cached = embedded_policy(config, env, device, display.progress)
-            display.finish()
-            size = sum(p.numel() for p in policy.model.parameters())
-            display.say(
-                f"embedded policy: {size:,} parameters, {len(policy.tokenizer)} tokens"
-                + (" (warmed up earlier, from the cache)" if cached else "")
-            )
-        else:
-            warm_up(policy, config, env, display.progress)
-            display.finish()
+        policy = _warmed(config, env, device, display, world, policy)
         env.close()
-        trainer = Trainer(config, run, policy, display)
+        trainer = Trainer(config, run, policy, display, world)
     except AgentRLError:
         run.discard()
         raise
@@ -297,24 +327,23 @@ def start(config: Config, display: Display) -> Trainer:
     return trainer
 
 
-def resume(path: Path, config: Config, display: Display) -> Trainer:
+def resume(path: Path, config: Config, display: Display, world: World | None = None) -> Trainer:
     """Continue a run from its newest checkpoint; from the start if it was killed before the first one."""
-    run, checkpoint, step = Run.reopen(path, tensorboard=config.run.tensorboard)
+    world = world or World()
+    opened = world.led(lambda: Run.reopen(path, tensorboard=config.run.tensorboard))
+    checkpoint, step = world.first(lambda: opened[1:] if opened else (None, 0))
+    run = opened[0] if opened else SilentRun(path)
     run.configure(to_toml(config))
-    device = pick_device(config.model.device)
+    device = world.device(pick_device(config.model.device))
     if checkpoint is None:
         env = config.env.make(split="train")
-        policy = _pretrained(config, device) if not config.embedded else None
-        if policy is None:
-            policy, _ = embedded_policy(config, env, device, display.progress)
-        else:
-            warm_up(policy, config, env, display.progress)
-        display.finish()
+        policy = None if config.embedded else _pretrained(config, device)
+        policy = _warmed(config, env, device, display, world, policy)
         env.close()
         run.begin()
-        return Trainer(config, run, policy, display)
+        return Trainer(config, run, policy, display, world)
     policy = load_policy(str(checkpoint), device=device, max_context=config.model.max_context)
-    trainer = Trainer(config, run, policy, display, step=step)
+    trainer = Trainer(config, run, policy, display, world, step=step)
     try:
         state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location=device, weights_only=True)
     except Exception as error:  # torch has many words for a broken file
@@ -323,9 +352,38 @@ def resume(path: Path, config: Config, display: Display) -> Trainer:
         ) from error
     trainer.learner.load_state_dict(state["learner"])
     trainer.history = state["history"]
-    trainer.engine.load(policy.model, step)
+    trainer.publish(step)
     display.say(f"continuing {path} after step {step}")
     return trainer
+
+
+def _warmed(
+    config: Config, env: TextEnv, device: torch.device, display: Display, world: World, policy: Policy | None
+) -> Policy:
+    """The policy that a run starts from: the embedded one (where none is given), or a pretrained one, warmed up."""
+
+    def prepare() -> Policy:
+        if policy is not None:
+            warm_up(policy, config, env, display.progress)
+            return policy
+        made, cached = embedded_policy(config, env, device, display.progress)
+        display.finish()
+        size = sum(p.numel() for p in made.model.parameters())
+        display.say(
+            f"embedded policy: {size:,} parameters, {len(made.tokenizer)} tokens"
+            + (" (warmed up earlier, from the cache)" if cached else "")
+        )
+        return made
+
+    made = world.led(prepare)
+    display.finish()
+    if policy is None and world.size > 1:
+        files = world.first(lambda: pack_policy(made) if made else {})
+        made = made or unpack_policy(files, device=device, max_context=config.model.max_context)
+    made = made or policy
+    assert made is not None, "every process has one by now"
+    world.broadcast(made.model)
+    return made
 
 
 def _check_any_worked(groups: Sequence[Group], env_name: str) -> None:

@@ -53,7 +53,7 @@ def view(state: State) -> Page:
         return Page("Forms", [link(title, ("forms", title)) for title in FORMS])
     title = state.path[1]
     entries = FORMS[title]
-    filled = all(_value(state, e) not in ("", "no") for e in entries if e.required)
+    filled = all(_value(state, e) != ("no" if e.kind == "box" else "") for e in entries if e.required)
     send = partial(_send, title=title)
     items = [_widget(state, e) for e in entries]
     return Page(f"Form: {title}", items, bottom=[button("Submit", "forms.submit", send, filled)])

@@ -1,0 +1,1 @@
+"""Tasks, generated from a seed: small pages, one app, several apps."""

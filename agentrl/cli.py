@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "train": Command("agentrl.training.command:main", "Train a policy on an environment."),
     "eval": Command("agentrl.evaluation.command:main", "Evaluate a policy on held-out tasks."),
+    "serve-vllm": Command("agentrl.engines.serve_vllm:main", "Serve a model by vLLM, ready for training."),
     "envs": Command("agentrl.listing:envs", "List, show, check and create environments."),
     "algos": Command("agentrl.listing:algos", "List and show algorithms."),
     "sandbox": Command("agentrl.sandboxes.command:main", "Run code in a sandbox; say which kinds work here."),
@@ -86,7 +87,7 @@ def find(entry: str) -> Callable[[Sequence[str]], int | None]:
 
 def usage() -> str:
     """The text of ``agentrl --help``."""
-    rows = "\n".join(f"  {name:<8} {command.about}" for name, command in COMMANDS.items())
+    rows = "\n".join(f"  {name:<10} {command.about}" for name, command in COMMANDS.items())
     return (
         "usage: agentrl COMMAND [ARGUMENTS]     (agentrl COMMAND --help tells more)\n\n"
         f"{rows}\n\n"

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from agentrl.algorithms import GRPO, AlgorithmConfig, find
+from agentrl.engines.settings import EngineSettings
 from agentrl.envsettings import EnvSettings
 from agentrl.errors import ConfigError
 from agentrl.rollout.contexts import ContextSettings
@@ -20,7 +21,10 @@ from agentrl.settings import Choose, Section
 
 T = TypeVar("T")
 
-ENGINE_GIVES = {"torch": frozenset({"rollout_logprobs", "entropies", "forks"})}
+ENGINE_GIVES = {
+    "torch": frozenset({"rollout_logprobs", "entropies", "forks"}),
+    "vllm": frozenset({"rollout_logprobs", "entropies", "forks"}),
+}
 """Which of `Algorithm.needs` an engine must supply, and which engine does (forks go by its entropies)."""
 CONTEXT_GIVES = {
     "transcript": frozenset[str](),
@@ -54,19 +58,6 @@ class ModelSettings(Section):
     """Arithmetic of the forward pass; auto: bfloat16 on a GPU, float32 on a CPU. Weights stay float32."""
     lora_rank: int = Field(0, ge=0)
     """Train adapters of this rank instead of all weights (needs the extra 'lora'); 0 is off."""
-
-
-class EngineSettings(Section):
-    """Who samples."""
-
-    bare: ClassVar[str] = "name"
-
-    name: Literal["torch"] = "torch"
-    """The native engine."""
-    slots: int = Field(128, ge=1)
-    """Sequences decoded at once."""
-    deterministic: bool = True
-    """Wait for all environments before each step, so that a run repeats to the bit. Turn off for slow ones."""
 
 
 class RolloutSettings(ContextSettings):

@@ -1,0 +1,306 @@
+"""Sampling by vLLM servers.
+
+    engine = VllmServers(["http://gpu1:8000"], model, max_context=4096, vocabulary=151936, sync=sync)
+    engine.load(model, version=0)           # weights go out; the first time the servers are compared with the learner
+    completion = await engine.sample(ids, Sampling(max_tokens=64, stop_ids=frozenset({2}), session=7))
+
+Requests of a session go to one server, so that its prefix cache hits; when a server is lost they go to another one.
+New weights: every server is paused, keeping what it is at, gets them, is told their label, and goes on; what is
+sampled across that moment says so token by token (`Completion.versions`). Until an update has ended on a server
+nothing is sampled there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from agentrl.engines import vllm_wire as wire
+from agentrl.engines.base import Completion, Sampling, nothing
+from agentrl.engines.vllm_checks import compare
+from agentrl.engines.vllm_http import Line, Refused, Server, Unreachable, all_of
+from agentrl.engines.vllm_meeting import meet
+from agentrl.engines.vllm_routing import Router
+from agentrl.engines.weight_sync import Sync
+from agentrl.errors import AgentRLError, ConfigError, EngineError
+
+T = TypeVar("T")
+log = logging.getLogger("agentrl")
+
+
+class VllmServers:
+    """See the module docstring.
+
+    Args:
+        urls: Addresses.
+        max_context: Most tokens of prompt and completion together; a server's own limit is kept too.
+        vocabulary: Rows of the policy's embedding.
+        tokenizer: The policy's, to be compared with the servers'; None: is not.
+        entropy: ``auto``, ``exact``, ``topk`` or ``none``, see `agentrl.engines.settings.VllmSettings`.
+        topk: Tokens of the lower bound.
+        deadline_s: Seconds for a control call.
+        sample_s: Seconds for one completion.
+        mismatch_limit: See `compare`; None: any mismatch will do.
+        transport: In place of the network, for tests.
+
+    Raises:
+        ConfigError: no address, or a server that cannot be used; says how to start it.
+        EngineError: a server is not reachable.
+        MissingExtra: httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        max_context: int,
+        vocabulary: int,
+        tokenizer: Any = None,
+        entropy: str = "auto",
+        topk: int = 20,
+        deadline_s: float = 300.0,
+        sample_s: float = 600.0,
+        mismatch_limit: float | None = 0.2,
+        transport: Any = None,
+    ) -> None:
+        if not urls:
+            raise ConfigError("engine.vllm.servers: give the address of a server at least.")
+        self.max_context, self.vocabulary = max_context, vocabulary
+        self.deadline_s, self.sample_s, self.mismatch_limit = deadline_s, sample_s, mismatch_limit
+        self.version = -1
+        self.labels = wire.Labels(secrets.token_hex(4))
+        self.entropy = wire.Entropy("topk", topk)
+        self.sync: Sync | None = None
+        """How weights get there; set before the first `load`."""
+        self.counters: dict[str, float] = dict.fromkeys(COUNTED, 0.0)
+        self.line = Line(transport=transport)
+        self.servers = [Server(self.line, url, deadline_s=deadline_s) for url in dict.fromkeys(urls)]
+        self.router = Router(self.servers)
+        self._wanted_entropy = entropy
+        self._compared = False
+        try:
+            self._raise_first(self.call(all_of(self.servers, lambda s: meet(s, tokenizer, vocabulary))))
+        except BaseException:
+            self.line.close()
+            raise
+        self.max_context = min([max_context, *(s.max_context for s in self.servers if s.max_context)])
+
+    @property
+    def exact_entropy(self) -> bool:
+        """Whether entropies are exact; `entropy` tells what they are else."""
+        return self.entropy.kind == "exact"
+
+    def backend(self) -> str:
+        """The weight-transfer backend that the servers were started with; empty for none, or for different ones."""
+        found = {str((s.info.get("weight_transfer_config") or {}).get("backend") or "") for s in self.servers}
+        return found.pop() if len(found) == 1 else ""
+
+    # ---- sampling -------------------------------------------------------------------------------
+
+    async def sample(self, ids: Sequence[int], sampling: Sampling) -> Completion:
+        """Continue ``ids``; see `agentrl.engines.base.Engine.sample`.
+
+        Raises:
+            EngineError: no weights yet, a bad prompt, no server left, a server's refusal, no answer in time.
+        """
+        if self.version < 0:
+            raise EngineError("the vLLM servers have no weights of this run yet: load them first.")
+        limit = self._limit(ids, sampling)
+        return await self.line.ask(self._sample(list(ids), sampling, limit))
+
+    def _limit(self, ids: Sequence[int], sampling: Sampling) -> int:
+        """How many tokens may come."""
+        room = self.max_context - len(ids)
+        if not ids:
+            raise EngineError("cannot continue an empty prompt.")
+        if room <= 0:
+            raise EngineError(f"a prompt of {len(ids)} tokens leaves no room in a context of {self.max_context}.")
+        if sampling.max_tokens < 1:
+            raise EngineError(f"max_tokens must be at least 1, not {sampling.max_tokens}.")
+        if min(ids) < 0 or max(ids) >= self.vocabulary:
+            raise EngineError(
+                f"the prompt has ids from {min(ids)} to {max(ids)}; the model knows 0 to {self.vocabulary - 1}."
+            )
+        return min(sampling.max_tokens, room)
+
+    async def _sample(self, ids: list[int], sampling: Sampling, limit: int) -> Completion:
+        """Ask one server after another until one answers; runs in the line's loop."""
+        tried: dict[Server, str] = {}
+        while True:
+            try:
+                server = self.router.pick(sampling.session, tried)
+            except EngineError as error:
+                said = " ".join(dict.fromkeys(tried.values()))
+                raise EngineError(f"{error} {said}".strip()) from None
+            server.running += 1
+            try:
+                completion = await self._ask(server, ids, sampling, limit)
+            except (Unreachable, wire.ForeignWeights) as error:
+                server.usable = False
+                tried[server] = str(error)
+                self.counters["servers_lost"] += 1
+                log.warning("%s Its requests go elsewhere.", error)
+                continue
+            except Refused as error:
+                if error.status < 500:
+                    raise
+                tried[server] = str(error)
+                continue
+            finally:
+                server.running -= 1
+            self.counters["requests"] += 1
+            self.counters["prompt_tokens"] += len(ids)
+            self.counters["cached_tokens"] += completion.cached_tokens
+            self.counters["decoded_tokens"] += len(completion.ids)
+            return completion
+
+    async def _ask(self, server: Server, ids: list[int], sampling: Sampling, limit: int) -> Completion:
+        version = self.version
+        salt = self.labels.of(version)
+        if server.generates:
+            body = wire.generate_body(ids, sampling, limit, self.entropy, model=server.model, salt=salt)
+            answer = await server.post("/inference/v1/generate", body, deadline_s=self.sample_s)
+            return wire.read_generate(answer, version, self.labels, self.entropy)
+        body = wire.completions_body(ids, sampling, limit, self.entropy, model=server.model, salt=salt)
+        answer = await server.post("/v1/completions", body, deadline_s=self.sample_s)
+        return wire.read_completions(answer, version, self.entropy)
+
+    # ---- weights --------------------------------------------------------------------------------
+
+    def load(self, weights: Any, version: int) -> None:
+        """Send the learner's weights, as they are now, to all servers that can be reached.
+
+        Servers that cannot be reached are left out, with a warning, as long as one can; they take part again once
+        an update reaches them.
+
+        Args:
+            weights: The learner's model; what is sent was fixed when `sync` was made.
+            version: What `Completion.version` will say.
+
+        Raises:
+            EngineError: no server took them; nothing is sampled until a later `load` ends.
+        """
+        assert self.sync is not None, "set engine.sync first"
+        label = self.labels.of(version)
+        errors = self._each(self.servers, lambda s: s.post("/pause", mode="keep", clear_cache="false"))
+        here = [server for server in self.servers if server not in errors]
+        try:
+            errors |= self.sync.publish(here, label) if here else {}
+        except BaseException:
+            for server in here:
+                server.usable = False
+            self._abort(here)
+            raise
+        took = [server for server in here if server not in errors]
+        self._abort([server for server in here if server in errors])
+        self.version = version  # before going on: what is sampled from here on is of this version
+        errors |= self._each(took, lambda s: s.post("/resume"))
+        for server in self.servers:
+            server.usable = server not in errors
+            if not server.usable:
+                log.warning("%s has not taken the weights of version %d: %s", server, version, errors[server])
+        if not any(server.usable for server in self.servers):
+            self.version = -1
+            told = " ".join(dict.fromkeys(str(error) for error in errors.values()))
+            raise EngineError(f"no vLLM server took the weights of version {version}. {told}")
+        if not self._compared:
+            self.check(weights)
+
+    def check(self, model: Any) -> tuple[float, float | None]:
+        """Compare every server with the learner, whose weights they have; finds out how entropies are had.
+
+        Returns:
+            The largest mean differences (nats) of log-probabilities and entropies.
+
+        Raises:
+            EngineError: a server is too far from the learner.
+            ConfigError: exact entropies are wanted and not there.
+        """
+        self._find_entropy()
+        found = []
+        for server in [s for s in self.servers if s.usable]:
+
+            async def one(ids: list[int], sampling: Sampling, server: Server = server) -> Completion:
+                return await self._ask(server, ids, sampling, self._limit(ids, sampling))
+
+            exact = self.exact_entropy
+            work = compare(one, model, where=str(server), limit=self.mismatch_limit, entropy_exact=exact)
+            found.append(self.call(work))
+        self._compared = True
+        apart = [entropy for _, entropy in found if entropy is not None]
+        return max(gap for gap, _ in found), max(apart) if apart else None
+
+    def _find_entropy(self) -> None:
+        """Use exact entropies where all servers give them and they are wanted."""
+        if self._wanted_entropy in ("topk", "none"):
+            self.entropy = wire.Entropy("none" if self._wanted_entropy == "none" else "topk", self.entropy.topk)
+            return
+        exact = wire.Entropy("exact")
+
+        async def has(server: Server) -> bool:
+            if not server.generates:
+                return False
+            body = wire.generate_body([0], Sampling(1), 1, exact, model=server.model, salt="entropy")
+            answer = await server.post("/inference/v1/generate", body, deadline_s=self.sample_s)
+            with contextlib.suppress(EngineError):
+                wire.read_generate(answer, self.version, self.labels, exact)
+                return True
+            return False
+
+        found = self.call(all_of([s for s in self.servers if s.usable], has))
+        self._raise_first(found)
+        if all(found):
+            self.entropy = exact
+        elif self._wanted_entropy == "exact":
+            raise ConfigError(
+                "engine.vllm.entropy: the vLLM servers give no exact entropies. Start them with agentrl serve-vllm, in "
+                "an environment where agentrl is installed beside vLLM; or use topk."
+            )
+
+    # ---- around ---------------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Nothing to give up: servers have devices of their own."""
+
+    def working(self) -> Any:
+        """Nothing waits for anybody."""
+        return nothing()
+
+    def stats(self) -> dict[str, float]:
+        """Counts since the last call, which starts them anew."""
+        counted, self.counters = self.counters, dict.fromkeys(COUNTED, 0.0)
+        return {**counted, "servers": float(sum(server.usable for server in self.servers))}
+
+    async def close(self) -> None:
+        """End the connections; the servers run on. May be called twice."""
+        if self.sync is not None:
+            self.sync.close()
+        await asyncio.to_thread(self.line.close)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run in the line's loop and wait, at most two deadlines long."""
+        return self.line.call(work, 2 * self.deadline_s)
+
+    def _each(
+        self, servers: Sequence[Server], work: Callable[[Server], Coroutine[Any, Any, Any]]
+    ) -> dict[Server, EngineError]:
+        """The same call to several servers; those that failed, and why."""
+        done = self.call(all_of(servers, work))
+        return {s: e for s, e in zip(servers, done, strict=True) if isinstance(e, EngineError)}
+
+    def _abort(self, servers: Sequence[Server]) -> None:
+        """What servers with half an update are at must not go on."""
+        with contextlib.suppress(Exception):
+            self._each(servers, lambda s: s.post("/pause", mode="abort"))
+
+    def _raise_first(self, results: Sequence[Any]) -> None:
+        for result in results:
+            if isinstance(result, AgentRLError):
+                raise result
+
+
+COUNTED = ("requests", "prompt_tokens", "cached_tokens", "decoded_tokens", "servers_lost")

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": Command("agentrl.training.command:main", "Train a policy on an environment."),
     "eval": Command("agentrl.evaluation.command:main", "Evaluate a policy on held-out tasks."),
     "serve-vllm": Command("agentrl.engines.serve_vllm:main", "Serve a model by vLLM, ready for training."),
+    "compare": Command("agentrl.evaluation.compare:main", "Compare two evaluations, task by task."),
     "envs": Command("agentrl.listing:envs", "List, show, check and create environments."),
     "algos": Command("agentrl.listing:algos", "List and show algorithms."),
     "sandbox": Command("agentrl.sandboxes.command:main", "Run code in a sandbox; say which kinds work here."),

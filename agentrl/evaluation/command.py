@@ -3,90 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-from agentrl.envsettings import EnvSettings
-from agentrl.errors import ConfigError
-from agentrl.evaluation.harness import (
-    TEXT_POLICIES,
-    Outcome,
-    Summary,
-    as_json,
-    by_member,
-    held_out,
-    kinds_line,
-    outcomes_of,
-    play_text,
-)
-from agentrl.rollout.contexts import ContextSettings, context_by_name
-from agentrl.rollout.worker import WorkerPool
-from agentrl.run import read_config, writing
-from agentrl.settings import Section, asks_help, help_text, load
+from agentrl.errors import AgentRLError, ConfigError, RunError
+from agentrl.evaluation import harness, rescore
+from agentrl.evaluation.lineup import Lineup
+from agentrl.evaluation.output import finish, tell
+from agentrl.evaluation.players import Job
+from agentrl.evaluation.policies import TEXT_POLICIES
+from agentrl.evaluation.record import Outcome
+from agentrl.evaluation.settings import EvalConfig
+from agentrl.evaluation.store import CONFIG, Store
+from agentrl.evaluation.suites import Suite
+from agentrl.rollout.contexts import ContextSettings
+from agentrl.run import read_config
+from agentrl.settings import asks_help, help_text, load
 
-USAGE = """usage: agentrl eval --model MODEL [--env NAME] [--section.key VALUE ...]
+USAGE = """usage: agentrl eval --model MODEL [--env NAME | --suite NAME] [--section.key VALUE ...]
+       agentrl eval --resume DIR            go on with an evaluation
+       agentrl eval --rescore DIR [--out DIR] [--scorer FILE.py:FUNCTION] [--env.key VALUE ...]
 
 Evaluate a policy on held-out tasks. MODEL is a run directory, a checkpoint
 folder, a hub id, 'tiny' (the embedded policy, warmed up and not yet trained),
-'random' or 'expert'. With a run directory or a checkpoint inside one, the
+'random', 'expert', 'noisy', a function (./file.py:name), or the URL of an
+OpenAI-compatible endpoint. With a run directory or a checkpoint inside one, the
 environment and the context are those of the run unless given.
+
+With --out every episode is kept as it ends; the same command goes on where it
+was stopped, and plays again what broke outside the policy. --rescore replays
+the recorded actions and writes the results to another folder (DIR-rescored).
+`agentrl compare DIR DIR` compares two.
 """
-
-
-class Judged(Section):
-    """The policy to evaluate."""
-
-    bare: ClassVar[str] = "name"
-
-    name: str = "expert"
-    """Run directory, checkpoint, hub id, 'tiny', 'random' or 'expert'."""
-    device: str = "auto"
-    """'auto', 'cpu', 'cuda', 'cuda:1'."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward pass."""
-    max_context: int | None = None
-    """Most tokens read and written in one sequence; none: the model's own limit."""
-
-
-class Trial(ContextSettings):
-    """How the policy is tried."""
-
-    episodes: int = 300
-    """Held-out tasks, from the first on."""
-    split: str = "eval"
-    """Which tasks."""
-    temperature: float = 0.0
-    """Of sampling; 0 is greedy."""
-    top_p: float = 1.0
-    """Nucleus sampling."""
-    seed: int = 0
-    """Of sampling, and of the warm-up of 'tiny'."""
-    context: Literal["transcript", "window", "memory", "compact", "report"] = "transcript"
-    """What the policy reads."""
-    max_turns: int | None = None
-    """Turns per episode; none: the environment's own limit."""
-    max_new_tokens: int = 512
-    """Sampled tokens per turn."""
-    deadline: float = 1800.0
-    """Seconds an episode may take."""
-    concurrency: int = 128
-    """Episodes in flight."""
-
-
-class EvalConfig(Section):
-    """An evaluation."""
-
-    env: EnvSettings = EnvSettings()
-    model: Judged = Judged()
-    trial: Trial = Trial()
-    out: Path | None = None
-    """Folder for episodes.jsonl and summary.json."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -95,94 +47,92 @@ def main(argv: Sequence[str]) -> int:
     if asks_help(words):
         print(USAGE + "\n" + help_text(EvalConfig, words))
         return 0
-    config = load(EvalConfig, [*_from_run(words), *words])
+    old = _take(words, "rescore")
+    if old is not None:
+        return rescore.main(Path(old), _take(words, "scorer"), words)
+    before = _take(words, "resume")
+    if before is not None:
+        if not (Path(before) / CONFIG).is_file():
+            raise RunError(f"'{before}' holds no evaluation: there is no {CONFIG}.")
+        config = load(EvalConfig, [*words, "--out", before], toml=Path(before) / CONFIG)
+    else:
+        config = load(EvalConfig, [*_from_run(words), *words])
+    if config.suite and any(w == "--env" or w.startswith(("--env.", "--env=")) for w in words):
+        raise ConfigError(
+            "--suite brings its environments; leave --env out, or write a suite of your own (a TOML file)."
+        )
+    return evaluate(config)
+
+
+def evaluate(config: EvalConfig) -> int:
+    """Play what is missing, write and tell the results. Returns the exit status."""
+    suite = config.asked()
+    for part in suite.parts:  # a wrong environment is told before anything starts
+        part.env_settings().make(split=part.split).close()
+    jobs = harness.jobs_of(suite, config.trial.seed)
     started = time.perf_counter()
-    pool = WorkerPool(partial(config.env.make, split=config.trial.split))
-    try:
-        outcomes = _text(config, pool) if config.model.name in TEXT_POLICIES else _model(config, pool)
-    finally:
-        pool.close()
-    summary = Summary.of(outcomes, seconds=time.perf_counter() - started)
-    how = "" if config.model.name in TEXT_POLICIES else f", temperature {config.trial.temperature:g}"
-    print(f"{config.model.name} on {config.env.name} ({config.trial.split}), {summary.episodes} tasks{how}")
-    print("\n".join(summary.lines()))
-    if kinds := kinds_line(outcomes):
-        print(kinds)
-    for member, part in by_member(outcomes, seconds=summary.seconds).items():
-        print(f"\n{member}, {part.episodes} tasks\n" + "\n".join(part.lines()))
-    if config.out:
-        _write(config.out, outcomes, summary, config)
-        print(f"written to {config.out}")
-    if summary.failures == summary.episodes:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(Store(config.out)) if config.out else None
+        if store:
+            store.settle(config, suite)
+        found: dict[tuple[str, int, int], Outcome] = store.found if store else {}
+        left = harness.missing(jobs, found)
+        if store and len(left) < len(jobs):
+            print(f"{len(jobs) - len(left)} of {len(jobs)} episodes are there already", file=sys.stderr)
+        if left:
+            _play(config, suite, left, store, found)
+        outcomes = [found[job.key] for job in jobs]
+        seconds = time.perf_counter() - started
+        tell(config, suite, outcomes, seconds)
+        if store:
+            finish(config, suite, outcomes, seconds)
+            print(f"written to {config.out}")
+    if all(o.failure for o in outcomes):
         print(f"error: every episode failed; the first one: {outcomes[0].failure}", file=sys.stderr)
         return 1
     return 0
 
 
-def _text(config: EvalConfig, pool: WorkerPool) -> list[Outcome]:
-    policy = TEXT_POLICIES[config.model.name]
+def _play(
+    config: EvalConfig,
+    suite: Suite,
+    jobs: Sequence[Job],
+    store: Store | None,
+    found: dict[tuple[str, int, int], Outcome],
+) -> None:
+    """Play episodes; each is kept as it ends."""
+    lineup = Lineup(config, suite)
     t = config.trial
-    config.env.make(split=t.split).close()  # a wrong environment is told before anything starts
-    with _Bar(t.episodes) as bar:
-        play = play_text(
-            policy,
-            pool,
-            episodes=t.episodes,
-            seed=t.seed,
-            max_turns=t.max_turns,
-            deadline_s=t.deadline,
-            on_end=bar.tick,
-            members=list(config.env.shares),
-        )
-        return asyncio.run(play)
+    with _Bar(len(jobs)) as bar:
 
+        def on_end(outcome: Outcome) -> None:
+            found[outcome.key] = outcome
+            if store:
+                store.append(outcome)
+            bar.tick(outcome)
 
-def _model(config: EvalConfig, pool: WorkerPool) -> list[Outcome]:
-    from agentrl.config import Config, ModelSettings, RolloutSettings, RunSettings
-    from agentrl.engines.torch_engine import TorchEngine
-    from agentrl.models import load_policy, pick_device, pick_dtype, quiet_libraries
-    from agentrl.rollout.loop import Limits, Rollout
+        async def run() -> None:
+            async with lineup as players:
+                await harness.play(jobs, players, on_end, concurrency=_lanes(config), give_up=t.give_up)
 
-    quiet_libraries()
-    t = config.trial
-    env = config.env.make(split=t.split)
-    device = pick_device(config.model.device)
-    if config.model.name == "tiny":
-        from agentrl.training.display import Display
-        from agentrl.training.warmup import embedded_policy
-
-        display = Display()
-        reading = {key: getattr(t, key) for key in ("context", *ContextSettings.model_fields)}
-        model, run = ModelSettings(device=config.model.device), RunSettings(seed=t.seed)
-        made = Config(env=config.env, model=model, rollout=RolloutSettings.model_validate(reading), run=run)
-        policy, _ = embedded_policy(made.resolved(), config.env.make(split="train"), device, display.progress)
-        display.finish()
-    else:
-        policy = load_policy(config.model.name, device=device, max_context=config.model.max_context)
-    env.close()
-    dtype = pick_dtype(config.model.dtype, device)
-    engine = TorchEngine(policy.model, max_context=policy.max_context, max_slots=t.concurrency, dtype=dtype)
-    limits = Limits(max_turns=t.max_turns, max_new_tokens=t.max_new_tokens, episode_s=t.deadline)
-    context = context_by_name(t.context, t)
-    rollout = Rollout(engine, policy.renderer, context, pool, config.env.name, limits, t.temperature, t.top_p)
-    rollout.concurrency = t.concurrency
-    tasks = held_out(t.episodes, t.seed, list(config.env.shares))
-
-    async def play() -> list[Outcome]:
         try:
-            with _Bar(t.episodes) as bar:
-                return outcomes_of(await rollout.collect(tasks, bar.tick))
-        finally:
-            await engine.close()
+            asyncio.run(run())
+        except (AgentRLError, KeyboardInterrupt):
+            if store and found:
+                print(f"{len(found)} episodes are kept in {config.out}; the same command goes on", file=sys.stderr)
+            raise
 
-    return asyncio.run(play())
+
+def _lanes(config: EvalConfig) -> int:
+    """Text policies hold a thread each and gain nothing by many."""
+    return min(config.trial.concurrency, 8) if config.model.name in TEXT_POLICIES else config.trial.concurrency
 
 
 class _Bar:
     """A progress bar on a terminal, nothing elsewhere."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
+        self.total, self.done, self.won, self.failed = total, 0, 0, 0
 
     def __enter__(self) -> _Bar:
         from agentrl.training.display import Display
@@ -193,10 +143,30 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self.display.finish()
 
-    def tick(self, _: object) -> None:
+    def tick(self, outcome: Outcome) -> None:
+        """An episode has ended."""
         self.done += 1
+        self.won += outcome.won
+        self.failed += outcome.failure is not None
         if self.display.live:
-            self.display.progress("episodes", self.done, self.total, "")
+            note = f"success {self.won / max(1, self.done - self.failed):.1%}"
+            note += f", {self.failed} broke" if self.failed else ""
+            self.display.progress("episodes", self.done, self.total, note)
+
+
+def _take(words: list[str], name: str) -> str | None:
+    """Take a flag that is no setting out of the words."""
+    for i, word in enumerate(words):
+        if word.startswith(f"--{name}="):
+            del words[i]
+            return word.partition("=")[2]
+        if word == f"--{name}":
+            if i + 1 == len(words) or words[i + 1].startswith("--"):
+                raise ConfigError(f"--{name} needs a value.")
+            value = words[i + 1]
+            del words[i : i + 2]
+            return value
+    return None
 
 
 def _from_run(words: Sequence[str]) -> list[str]:
@@ -205,13 +175,15 @@ def _from_run(words: Sequence[str]) -> list[str]:
     name = next((w.partition("=")[2] for w in words if w.startswith(("--model=", "--model.name="))), name)
     path = Path(name)
     run = next((p for p in (path, *path.resolve().parents[:2]) if name and (p / "config.toml").is_file()), None)
-    if run is None:
-        if not name:
+    if run is None or path.suffix == ".py" or ".py:" in name:
+        if not name and not any(w.startswith("--config") for w in words):
             raise ConfigError("Say what to evaluate: --model runs/last, --model random, --model expert. See --help.")
         return []
     config = read_config(run)
     flags: list[str] = []
-    if not any(w.startswith("--env") and w[5:6] in ("", "=") for w in words):
+    given = any(w.startswith("--env") and w[5:6] in ("", "=") for w in words)
+    suite = any(w == "--suite" or w.startswith("--suite=") for w in words)
+    if not given and not suite:
         flags += _flags("env", config["env"])
     for key in ("context", *ContextSettings.model_fields, "max_turns", "max_new_tokens"):
         if key in config["rollout"]:  # runs of before have fewer
@@ -230,15 +202,6 @@ def _flags(section: str, values: Mapping[str, Any]) -> list[str]:
         else:
             flags += [f"--{section}.{key}", str(value).lower() if isinstance(value, bool) else str(value)]
     return flags
-
-
-def _write(folder: Path, outcomes: Sequence[Outcome], summary: Summary, config: EvalConfig) -> None:
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lines = "".join(json.dumps(as_json(o)) + "\n" for o in outcomes)
-        (folder / "episodes.jsonl").write_text(lines, encoding="utf-8")
-        whole = {"config": config.model_dump(mode="json"), "summary": asdict(summary)}
-        (folder / "summary.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

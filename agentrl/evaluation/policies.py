@@ -17,6 +17,7 @@ import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,10 +85,10 @@ def text_policy(name: str) -> Callable[[], TextPolicy] | None:
     found = getattr(module, inside, None)
     if found is None:
         raise UnknownName(f"policy in {path.name}", inside, [n for n, v in vars(module).items() if callable(v)])
-    made: Callable[[], TextPolicy] = found if inspect.isclass(found) else lambda: found
-    if not callable(found) or not callable(made()):
+    policy: Any = found() if inspect.isclass(found) else found
+    if not callable(policy):
         raise ConfigError(f"'{name}' cannot be called; a policy is a function (env, observation, rng) -> str.")
-    return made
+    return (lambda: found()) if inspect.isclass(found) else (lambda: policy)
 
 
 def _has(said: str | None) -> str:

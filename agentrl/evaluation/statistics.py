@@ -133,7 +133,7 @@ def mcnemar(better: int, worse: int) -> float:
     (0.0390625, 1.0)
     """
     n = better + worse
-    tail = sum(math.comb(n, i) for i in range(min(better, worse) + 1)) / 2**n
+    tail = float(sum(math.comb(n, i) for i in range(min(better, worse) + 1)) / 2**n)
     return min(1.0, 2 * tail)
 
 

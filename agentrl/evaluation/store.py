@@ -1,8 +1,8 @@
 """The folder of an evaluation.
 
-    config.toml     what is evaluated, written before the first episode
+    config.toml     the command's settings
     results.jsonl   one line per episode, appended as it ends; of several lines for one episode the last one counts
-    summary.json    all numbers
+    summary.json    what is evaluated, written before the first episode; all numbers, written after the last
     report.html     the same for people
 
 A line is written by one system call and is whole or missing; a last line that a crash has cut is removed when the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,16 +22,19 @@ from filelock import FileLock, Timeout
 
 from agentrl.errors import DataError, RunError
 from agentrl.evaluation.record import Outcome, as_json, of_json
+from agentrl.evaluation.suites import Suite
 from agentrl.run import writing
+from agentrl.sections import Section
 from agentrl.settings import to_toml
 
 Key = tuple[str, int, int]
 RESULTS, CONFIG, SUMMARY, REPORT = "results.jsonl", "config.toml", "summary.json", "report.html"
-NOT_COMPARED = (
-    *("out", "inspect", "model.device", "trial.concurrency", "trial.give_up"),
-    *("endpoint.rpm", "endpoint.tpm", "endpoint.tries", "endpoint.key_env", "endpoint.price_in", "endpoint.price_out"),
+NOT_COMPARED = re.compile(
+    r"config\.(out|inspect|limit|data|model\.device|trial\.(concurrency|give_up|episodes|first|attempts)"
+    r"|endpoint\.(rpm|tpm|tries|key_env|price_in|price_out)|.*deadline)"
+    r"|suite\.(about|comparable|needs|metrics.*|parts\.\d+\.(tasks|first|attempts))"
 )
-"""Settings that may change when an evaluation goes on, besides deadlines."""
+"""What may change when an evaluation goes on: what changes no episode, and how many there are."""
 
 
 class Store:
@@ -52,7 +55,9 @@ class Store:
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
-                raise RunError(f"Another evaluation is writing into '{folder}'. Wait for it, or choose another --out.")
+                raise RunError(
+                    f"Another evaluation is writing into '{folder}'. Wait for it, or choose another --out."
+                ) from None
             _repair(folder / RESULTS)
             self._file = os.open(folder / RESULTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self.found = {o.key: o for o in read(folder)}
@@ -64,24 +69,25 @@ class Store:
         os.close(self._file)
         self._lock.release()
 
-    def settle(self, config: Any) -> None:
-        """Write the configuration, or hold it to the one that is there.
+    def settle(self, config: Section, suite: Suite) -> None:
+        """Write down what is evaluated, or hold it to what is there. More tasks and attempts may be asked for.
 
         Raises:
             RunError: the folder belongs to another evaluation.
         """
-        path = self.folder / CONFIG
-        text = to_toml(config)
-        if path.is_file() and self.found:
-            was, now = _flat(_toml(path)), _flat(tomllib.loads(text))
-            differ = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key) and _matters(key))
+        now = {"config": config.model_dump(mode="json"), "suite": suite.model_dump(mode="json")}
+        was = read_summary(self.folder) if self.found else {}
+        if was:
+            before, after = _flat({k: was[k] for k in now}), _flat(now)
+            differ = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k) and _matters(k))
             if differ:
-                told = "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differ[:4])
+                told = "; ".join(f"{k.partition('.')[2]} was {before.get(k)}, is {after.get(k)}" for k in differ[:4])
                 raise RunError(
                     f"'{self.folder}' holds another evaluation ({told}). Choose another --out, or remove the folder."
                 )
         with writing(self.folder):
-            replace(path, text)
+            replace(self.folder / CONFIG, to_toml(config))
+            replace(self.folder / SUMMARY, json.dumps({**now, "finished": False}, indent=2) + "\n")
 
     def append(self, outcome: Outcome) -> None:
         """Add a line."""
@@ -91,14 +97,6 @@ class Store:
             while done < len(line):  # a full disk raises on the second try
                 done += os.write(self._file, line[done:])
         self.found[outcome.key] = outcome
-
-    def rewrite(self, outcomes: list[Outcome]) -> None:
-        """Replace all lines at once, for a re-scoring."""
-        with writing(self.folder):
-            replace(self.folder / RESULTS, "".join(json.dumps(as_json(o)) + "\n" for o in outcomes))
-            os.close(self._file)
-            self._file = os.open(self.folder / RESULTS, os.O_WRONLY | os.O_APPEND)
-        self.found = {o.key: o for o in outcomes}
 
 
 def read(folder: Path) -> list[Outcome]:
@@ -151,19 +149,12 @@ def _repair(path: Path) -> None:
             file.truncate(whole)
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"'{path}' cannot be read: {error}. Remove the folder to start anew.") from error
-
-
 def _matters(key: str) -> bool:
-    return key not in NOT_COMPARED and "deadline" not in key
+    return NOT_COMPARED.fullmatch(key) is None
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else None
+    if items is None:
+        return {prefix.rstrip("."): tree}
+    return {key: value for name, inner in items for key, value in _flat(inner, f"{prefix}{name}.").items()}

@@ -62,7 +62,7 @@ class Summary:
     broken: dict[str, int]
     """Failures by stage."""
     pass_at: dict[int, Estimate]
-    """Of k attempts at least one wins (unbiased), by k; over tasks with k attempts that count. Empty for one attempt."""
+    """At least one of k attempts wins (unbiased), by k; over tasks with k attempts that count."""
     pass_hat: dict[int, Estimate]
     """Of k attempts all win (unbiased), by k."""
     seconds: float
@@ -136,8 +136,8 @@ class Summary:
         if self.failures:
             stages = ", ".join(f"{stage} {count}" for stage, count in self.broken.items())
             out.append(
-                f"failures {self.failures} of {self.episodes} episodes broke outside the policy ({stages}) and are left "
-                f"out; counted as lost, success is {self.success_of_all:.1%} "
+                f"failures {self.failures} of {self.episodes} episodes broke outside the policy ({stages}) and are "
+                f"left out; counted as lost, success is {self.success_of_all:.1%} "
                 f"[{self.success_of_all_low:.1%}, {self.success_of_all_high:.1%}]"
             )
         return out
@@ -157,9 +157,7 @@ def passes(counted: Sequence[Outcome]) -> tuple[dict[int, Estimate], dict[int, E
     return {k: estimate(v) for k, v in some.items()}, {k: estimate(v) for k, v in every.items()}
 
 
-def by(
-    outcomes: Sequence[Outcome], name: Callable[[Outcome], str], *, seconds: float = 0.0
-) -> dict[str, Summary]:
+def by(outcomes: Sequence[Outcome], name: Callable[[Outcome], str], *, seconds: float = 0.0) -> dict[str, Summary]:
     """A summary for each name, in order of appearance; outcomes without a name are left out."""
     names = dict.fromkeys(name(o) for o in outcomes)
     return {n: Summary.of([o for o in outcomes if name(o) == n], seconds=seconds) for n in names if n}

@@ -27,7 +27,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agentrl import registry
 from agentrl.env import EVAL_SEED_BASE
@@ -47,7 +47,7 @@ class Part(Section):
     """How tables call it; unique in the suite."""
     env: str
     """A registered environment, or a file and class."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """The environment's own settings."""
     split: str = "eval"
     """Which tasks."""
@@ -93,7 +93,7 @@ class Suite(Section):
     """What its numbers may be put beside."""
     needs: str = ""
     """The data it needs, and where one gets them; empty where it needs none."""
-    metrics: list[Metric] = ["success", "score"]
+    metrics: tuple[Metric, ...] = ("success", "score")
     """What its table shows."""
     parts: list[Part]
 
@@ -160,7 +160,7 @@ def _check(suite: Suite, path: Path) -> None:
         raise DataError(f"The suite '{path}' has two parts called {', '.join(sorted(twice))}.")
     for part in suite.parts:
         if min(part.tasks, part.attempts) < 1 or part.first < 0:
-            raise DataError(f"The suite '{path}', part '{part.name}': tasks and attempts are 1 or more, first 0 or more.")
+            raise DataError(f"The suite '{path}', part '{part.name}': tasks and attempts must be 1 or more, first 0.")
         registry.spec(part.env)
 
 

@@ -97,6 +97,12 @@ _BUILTIN = (
         "More to read than the context holds: several questions at once by searching, long logs, inventories.",
         gymnasium_id="agentrl/Memory-v0",
     ),
+    EnvSpec(
+        "gui",
+        "agentrl.envs.gui:Gui",
+        "A phone by its screens: mail, calendar, shop and other apps as numbered widgets, with state-based goals.",
+        gymnasium_id="agentrl/Gui-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

@@ -201,3 +201,13 @@ def _otherwise(action: Action, screen: Screen, rng: np.random.Generator) -> Acti
         return Action("select", action.spot, options[int(rng.integers(len(options)))])
     names = [word for w in screen.root.children for word in w.name.replace(":", " ").split()]
     return Action(action.kind, action.spot, names[int(rng.integers(len(names)))] if names else action.text)
+
+
+def remember(task: Task, state: State) -> str:
+    """What the pages say that had to be read, as far as they were."""
+    read = (aim.path for aim in task.aims if aim.want < 0 and aim.done is None and aim.path in state.seen)
+    told = []
+    for path in read:
+        page = view(state._replace(path=path, draft={}, dialog=None))
+        told += [w.name for w in page.items]
+    return " ".join(told)

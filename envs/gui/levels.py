@@ -31,7 +31,7 @@ class Level:
 
 
 LEVELS: dict[int, Level] = {
-    0: Level(groups=(("small", 1),), size=3, items=(3, 4), rows=8, home=False, rich=False, max_turns=6),
+    0: Level(groups=(("small", 1),), size=3, items=(4, 5), rows=8, home=False, rich=False, max_turns=6),
     1: Level(groups=(("small", 2), ("single", 3)), size=4, items=(4, 6), rows=8, home=False, rich=False, max_turns=10),
     2: Level(groups=(("single", 1),), size=10, items=(5, 8), rows=8, home=True, rich=True, max_turns=20),
     3: Level(

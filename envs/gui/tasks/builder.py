@@ -133,7 +133,7 @@ class Builder:
         for name in folders:
             self.new("folders", name=name)
         per_folder = max(2, self.level.size // 3)
-        names = self.rng.sample(words.FILES, min(len(words.FILES), per_folder * len(folders)))
+        names = self.rng.sample(words.FILES, min(len(words.FILES) - 8, per_folder * len(folders)))
         ids = []
         for i, name in enumerate(names):
             folder, text = folders[i % len(folders)], self.one(words.FILE_TEXTS)

@@ -66,7 +66,8 @@ def click_dialog(b: Builder) -> Task:
 
 def click_checkboxes(b: Builder) -> Task:
     names = b.pick(words.ITEMS)
-    chosen = [n for n in names if n in b.pick(names, b.rng.randint(1, 2))]
+    some = b.pick(names, b.rng.randint(1, 2))
+    chosen = [n for n in names if n in some]
     text = f"Check {' and '.join(chosen)}, then submit."
     return _submit(b, "click_checkboxes", text, "List", [Part("check", n) for n in names], [(n, "yes") for n in chosen])
 
@@ -160,9 +161,7 @@ def click_tab(b: Builder) -> Task:
     name = b.one([p.name for p in parts if p.tab == tab])
     text = f"Click the link {name} in the tab {tab}."
     path = PAGE if tab == tabs[0] else ("page", tab)
-    return _task(
-        b, "click_tab", text, Panel("Tabs", parts, tuple(tabs)), name, Aim(path, press=f"end.{name}", want=0)
-    )
+    return _task(b, "click_tab", text, Panel("Tabs", parts, tuple(tabs)), name, Aim(path, press=f"end.{name}", want=0))
 
 
 def expand_section(b: Builder) -> Task:

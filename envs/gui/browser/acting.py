@@ -17,7 +17,6 @@ DRAG_STEPS = 8
 """Moves of the mouse from one end of a drag to the other."""
 SCROLLED = 0.8
 """Share of the element, or of the viewport, by which one scrolls."""
-TYPED_TAGS = frozenset("input textarea select".split())
 MODIFIERS = {"ctrl": "Control", "shift": "Shift", "alt": "Alt", "meta": "Meta"}
 TAKES_TEXT = """() => {
   const e = document.activeElement;
@@ -27,12 +26,15 @@ TAKES_TEXT = """() => {
 SET_VALUE = """function (value) {
   if (!/^(date|time|datetime-local|month|week|color|range)$/.test(this.type || '')) return false;
   if (this.disabled || this.readOnly) return false;
-  this.focus();
+  const before = this.value;
   this.value = value;
+  if (this.value.toLowerCase() !== value.toLowerCase()) { this.value = before; return false; }
+  this.focus();
   this.dispatchEvent(new Event('input', {bubbles: true}));
   this.dispatchEvent(new Event('change', {bubbles: true}));
   return true;
 }"""
+"""Sets fields that have no letters to type: dates, times, colours, sliders; false for others and for other values."""
 CHOOSE = """function (wanted) {
   const flat = text => text.replace(/\\s+/g, ' ').trim();
   if (this.tagName !== 'SELECT' || this.disabled) return 'none';
@@ -45,6 +47,7 @@ CHOOSE = """function (wanted) {
   this.dispatchEvent(new Event('change', {bubbles: true}));
   return 'done';
 }"""
+"""Selects an option by what it says; in a list of several, besides those that are selected."""
 FRAMES = """() => new Promise(done => {
   const frame = window.__frame || window.requestAnimationFrame;
   frame(() => frame(() => done(true)));
@@ -106,9 +109,9 @@ async def _place(tab: Tab, spot: Spot, sight: Sight) -> tuple[float, float] | No
     element = sight.find(spot.id or 0)
     if element is None:
         return None
-    node = {"backendNodeId": element.node}
     from playwright.async_api import Error
 
+    node = {"backendNodeId": element.node}
     try:
         await tab.cdp.send("DOM.scrollIntoViewIfNeeded", node)
         quads = (await tab.cdp.send("DOM.getContentQuads", node))["quads"]
@@ -159,7 +162,7 @@ async def _drag(tab: Tab, action: Action, sight: Sight) -> Refused | None:
 async def _type(tab: Tab, action: Action, sight: Sight) -> Refused | None:
     """Click the field, mark what it holds, type over it."""
     element = sight.find(action.spot.id or 0)
-    if element is not None and not _editable(element):
+    if element is not None and not _takes_text(element):
         return Refused(f"Element {action.spot.id} takes no text: it is a {element.role}.")
     if element is not None and await _call(tab, element, SET_VALUE, action.text):
         return None
@@ -185,10 +188,12 @@ async def _select(tab: Tab, action: Action, sight: Sight) -> Refused | None:
     if await _call(tab, element, SET_VALUE, action.text):
         return None
     done = await _call(tab, element, CHOOSE, action.text)
+    if done != "done" and element.options:
+        return Refused(f"Element {element.id} has no such option. Options: {', '.join(element.options)}.")
     if done == "none":
         return Refused(f"Element {element.id} has no options to select: it is a {element.role}.")
     if done == "unknown":
-        return Refused(f"Element {element.id} has no such option. Options: {', '.join(element.options)}.")
+        return Refused(f"Element {element.id} has no such option.")
     return None
 
 
@@ -235,5 +240,7 @@ async def _call(tab: Tab, element: Element, function: str, argument: str) -> Any
     return (await tab.cdp.send("Runtime.callFunctionOn", request))["result"].get("value")
 
 
-def _editable(element: Element) -> bool:
-    return element.role in EDITABLE or element.role in TYPED_TAGS
+def _takes_text(element: Element) -> bool:
+    if element.role in ("combobox", "select"):
+        return not element.options  # a field with suggestions has none of its own
+    return element.role in EDITABLE or element.role in ("input", "textarea")

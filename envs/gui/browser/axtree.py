@@ -21,7 +21,7 @@ PLAIN = frozenset(
 """Roles without a line of their own."""
 HOLDING = frozenset(
     "list listitem tablist menu menubar form complementary group region status log alert table rowgroup SvgRoot "
-    "tabpanel radiogroup toolbar main navigation banner contentinfo article caption tree".split()
+    "tabpanel dialog radiogroup toolbar main navigation banner contentinfo article caption tree".split()
 )
 """Roles without a line where they have no name."""
 UNNAMED = frozenset("image button link shape".split())
@@ -45,8 +45,8 @@ INTERACTIVE = EDITABLE | frozenset(
     "button link checkbox radio switch tab option menuitem menuitemcheckbox menuitemradio treeitem".split()
 )
 """Roles that always have a number."""
-FLAGS = ("disabled", "required", "focused", "selected", "expanded", "readonly")
-"""Properties that are states where they are true."""
+STATES = ("disabled", "checked", "pressed", "selected", "expanded", "required", "invalid", "readonly", "multiline")
+"""Properties that are states where they are true, in the order in which they are shown; ``focused`` comes last."""
 
 
 async def look(tab: Tab, *, all_numbered: bool = True, without: Callable[[Node], bool] = lambda _: False) -> Sight:
@@ -118,12 +118,22 @@ class _Walker:
             role, name = ("box", _label(node)) if self._bare(item, node) else ("", "")
         if role in UNNAMED:
             name = name or _label(node)
-        if not role or node.box.empty or (role in HOLDING and not name) or (role == "text" and (not name or name in called)):
+        if (
+            not role
+            or node.box.empty
+            or (role in HOLDING and not name)
+            or (role == "text" and (not name or name in called))
+        ):
             return None
         options = self._options(item) if role == "combobox" else ()
+        states, described = _states(item, node), clean(_value(item, "description"))
+        if role == "slider":
+            options = tuple(described.split(", ")) if described else ()
+        else:
+            states += (described,) if described and described != name else ()
         value = clean(_value(item, "value")) if role in EDITABLE or role == "progressbar" else ""
-        key = node.attributes.get("data-key", "")
-        return Element(role, name, node.backend, node.box, value, _states(item, node), options, depth, key=key)
+        mark = node.attributes.get("data-id", "")
+        return Element(role, name, node.backend, node.box, value, states, options, depth, mark=mark)
 
     def _bare(self, item: Mapping[str, Any], node: Node) -> bool:
         """Whether a node without a role is something to click: it listens, is called something, and holds nothing."""
@@ -135,7 +145,7 @@ class _Walker:
         for number in item.get("childIds", []):
             child = self.tree.get(number, {})
             if child.get("role", {}).get("value") == "option":
-                found += (clean(_value(child, "name")),)
+                found += (name,) if (name := clean(_value(child, "name"))) else ()
             else:
                 found += self._options(child)
         return found
@@ -157,13 +167,9 @@ def _value(item: Mapping[str, Any], key: str) -> str:
 
 def _states(item: Mapping[str, Any], node: Node) -> tuple[str, ...]:
     properties = {p["name"]: p.get("value", {}).get("value") for p in item.get("properties", [])}
-    found = [flag for flag in FLAGS if properties.get(flag) in (True, "true")]
-    if properties.get("checked") in (True, "true"):
-        found.append("checked")
-    if properties.get("pressed") in (True, "true"):
-        found.append("pressed")
-    if properties.get("invalid") not in (None, False, "false", ""):
-        found.append("invalid")
+    found = [name for name in STATES if properties.get(name) not in (None, False, "false", "", 0)]
     if node.attributes.get("type") == "password":
         found.append("password")
-    return (*found, *node.attributes.get("data-states", "").split())
+    if properties.get("focused"):
+        found.append("focused")
+    return tuple(found)

@@ -33,8 +33,8 @@ class Element:
     """How far the line is indented."""
     id: int = 0
     """Its number, 0 where it has none."""
-    key: str = ""
-    """The page's own name of it (``data-key``), where it has one."""
+    mark: str = ""
+    """The page's own number of it (``data-id``), where it has one."""
 
     @property
     def line(self) -> str:

@@ -123,8 +123,8 @@ def scroll_list(utterance: str, sight: Sight) -> Move | None:
 
 def widget(utterance: str, sight: Sight) -> Move | None:
     kind = said(r'"(.*)"', utterance)[0]
-    roles = {"text": "textbox", "textarea": "textbox"}
-    return click(next(iter(of_role(sight, roles.get(kind, kind))), None))
+    fields = [e for e in of_role(sight, "textbox") if ("multiline" in e.states) == (kind == "textarea")]
+    return click((fields if kind.startswith("text") else of_role(sight, kind))[0])
 
 
 def enter_text(utterance: str, sight: Sight) -> Move | None:
@@ -223,21 +223,18 @@ def read_table_2(utterance: str, sight: Sight) -> Move | None:
 
 
 def spinner(utterance: str, sight: Sight) -> Move | None:
-    value = said(r"Select (-?\d+) with", utterance)[0]
-    return fill(sight, [(of_role(sight, "spinbutton")[0], value)], submit(sight))
+    """The page takes no typed numbers, only arrows."""
+    field = of_role(sight, "spinbutton")[0]
+    missing = int(said(r"Select (-?\d+) with", utterance)[0]) - int(field.value or 0)
+    if missing and "focused" not in field.states:
+        return click(field)
+    return Move("press", None, "ArrowUp" if missing > 0 else "ArrowDown") if missing else submit(sight)
 
 
 def find_word(utterance: str, sight: Sight) -> Move | None:
     at = int(said(r"the (\d+)", utterance)[0])
     words = " ".join(e.name for e in of_role(sight, "text")).split()
     return fill(sight, [(of_role(sight, "textbox")[0], words[at - 1].strip(".,"))], submit(sight))
-
-
-def copy_paste(utterance: str, sight: Sight) -> Move | None:
-    at = said(r"the (\d)", utterance)
-    areas = of_role(sight, "textbox")
-    target = areas.pop() if at else areas.pop(0)
-    return fill(sight, [(target, areas[int(at[0]) - 1 if at else 0].value)], submit(sight))
 
 
 def autocomplete(utterance: str, sight: Sight) -> Move | None:
@@ -283,16 +280,9 @@ def search_engine(utterance: str, sight: Sight) -> Move | None:
     links = [e for e in of_role(sight, "link") if not re.fullmatch(r"[<>]|\d+", e.name)]
     if not links:
         return click(called(sight, "Search", "button"))
-    pages = [e for e in of_role(sight, "link") if re.fullmatch(r"[<>]|\d+", e.name)]
-    each, number = 3, int(at) - 1
-    here = _page_of(sight)
-    if number // each == here:
-        return click(links[number % each])
-    return click(next(e for e in pages if e.name == ">"))
-
-
-def _page_of(sight: Sight) -> int:
-    return 0
+    here = 0 if not called(sight, "<", "link") else 1 if called(sight, ">", "link") else 2
+    page, place = divmod(int(at) - 1, 3)
+    return click(links[place]) if page == here else click(called(sight, ">", "link"))
 
 
 def phone_book(utterance: str, sight: Sight) -> Move | None:
@@ -312,14 +302,36 @@ def inbox(utterance: str, sight: Sight) -> Move | None:
     return click(next(e for e in sight.elements[at:] if e.role in ("image", "box") and icon in e.name))
 
 
-def drawn(utterance: str, sight: Sight) -> Move | None:
-    """Numbers in ascending order: the least that is left."""
-    numbers = [e for e in of_role(sight, "text") if e.name.isdigit()]
-    return click(min(numbers, key=lambda e: int(e.name))) if numbers else None
+def social_media(utterance: str, sight: Sight) -> Move | None:
+    user, button = said(r'user (@\w+), click on the "(.*)" button', utterance)
+    if found := called(sight, button, "text", "menuitem", "link", "button"):
+        return click(found)
+    icons = {"Reply": "reply", "Retweet": "retweet", "Like": "like"}
+    at = next(i for i, e in enumerate(sight.elements) if e.name == user)
+    icon = icons.get(button, "more")
+    return click(next(e for e in sight.elements[at:] if e.role == "image" and e.name.startswith(icon)))
+
+
+def generate_number(utterance: str, sight: Sight) -> Move | None:
+    shown = next((int(e.name) for e in of_role(sight, "text") if e.name.lstrip("-").isdigit()), None)
+    limit = said(r"(\d+)", utterance)
+    fits = shown is not None and (
+        shown % 2 == ("odd" in utterance)
+        if not limit
+        else shown < int(limit[0])
+        if "less" in utterance
+        else shown > int(limit[0])
+    )
+    return submit(sight) if fits else click(called(sight, "Generate", "button"))
+
+
+def form_sequence_3(utterance: str, sight: Sight) -> Move | None:
+    height, button = said(r'Choose (.*) from the dropdown, then click the button labeled "(.*)"', utterance)
+    box = of_role(sight, "combobox")[0]
+    return click(called(sight, button, "button")) if box.value == height else Move("select", box, height)
 
 
 EXPERTS: dict[str, Script] = {
-    "ascending-numbers": drawn,
     "buy-ticket": buy_ticket,
     "choose-list": choose_list,
     "click-button": click_quoted,
@@ -339,8 +351,6 @@ EXPERTS: dict[str, Script] = {
     "click-test": click_test,
     "click-test-2": click_one,
     "click-widget": widget,
-    "copy-paste": copy_paste,
-    "copy-paste-2": copy_paste,
     "email-inbox-delete": inbox,
     "email-inbox-important": inbox,
     "enter-date": enter_date,
@@ -352,13 +362,17 @@ EXPERTS: dict[str, Script] = {
     "find-word": find_word,
     "focus-text": focus,
     "focus-text-2": focus,
+    "form-sequence-3": form_sequence_3,
+    "generate-number": generate_number,
     "login-user": login,
     "odd-or-even": odd_or_even,
     "phone-book": phone_book,
     "read-table": read_table,
     "read-table-2": read_table_2,
+    "search-engine": search_engine,
     "simple-algebra": algebra,
     "simple-arithmetic": arithmetic,
+    "social-media": social_media,
     "unicode-test": click_quoted,
     "use-autocomplete": autocomplete,
     "use-spinner": spinner,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,10 +42,21 @@ class Page:
         width: Of the viewport, in pixels.
         height: Of the viewport, in pixels.
         script: JavaScript that runs before any of the page's own.
+        functions: Python functions that the page can call by name, in the browser's thread; each takes one value
+            and returns one, as in JSON.
         deadline_s: Seconds for anything that is asked of it.
     """
 
-    def __init__(self, width: int, height: int, *, script: str = "", deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        script: str = "",
+        functions: Mapping[str, Callable[[Any], Any]] | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._functions = dict(functions or {})
         self.size = (width, height)
         self.deadline_s = deadline_s
         self._script = script
@@ -119,6 +130,8 @@ class Page:
         context.set_default_timeout(1000 * self.deadline_s)
         if self._script:
             await context.add_init_script(self._script)
+        for name, function in self._functions.items():
+            await context.expose_function(name, function)
         page = await context.new_page()
         page.on("dialog", _dismiss)
         return Tab(page, await context.new_cdp_session(page), context)

@@ -1,0 +1,1 @@
+"""Screens as HTML pages: what the simulator shows, for a browser."""

@@ -65,7 +65,6 @@ class Gui(TextEnv):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval", "all")
     demonstrations: ClassVar[tuple[int, int]] = (6000, 3)
-    metadata = {"render_modes": list(RENDERS), "render_fps": 2}
 
     def __init__(
         self,
@@ -99,6 +98,7 @@ class Gui(TextEnv):
             raise ConfigError(f"env.max_turns={max_turns} must be 1 or more.")
         self.level = LEVELS[level]
         """The level's row of numbers."""
+        self.metadata = {"render_modes": list(RENDERS), "render_fps": 2}
         self.render_mode = render_mode
         self.max_turns = max_turns or self.level.max_turns
         self._names = chosen(tasks, self.level)
@@ -185,10 +185,11 @@ class Gui(TextEnv):
         text: float = Slips.text,
         skip: float = Slips.skip,
         lost: float = Slips.lost,
+        blind: float = Slips.blind,
     ) -> str | None:
         """At times it clicks or types something else, leaves a field or a page out, or gets lost."""
         e = self.episode
-        action = None if e.won else fallible(e.task, e.state, rng, Slips(click, text, skip, lost))
+        action = None if e.won else fallible(e.task, e.state, rng, Slips(click, text, skip, lost, blind))
         return self._written(action)
 
     def memory_note(self) -> str | None:

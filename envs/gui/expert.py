@@ -25,14 +25,16 @@ from agentrl.envs.gui.widgets import CLICKABLE, Screen, Widget
 class Slips:
     """How often the fallible demonstrator errs, per action."""
 
-    click: float = 0.06
+    click: float = 0.12
     """It clicks something else of the same kind."""
-    text: float = 0.1
+    text: float = 0.12
     """It types, selects or answers something else."""
     skip: float = 0.1
     """It leaves a field as it is, or a page unread."""
-    lost: float = 0.04
+    lost: float = 0.02
     """It goes back, scrolls or waits without need."""
+    blind: float = 0.85
+    """It does not see what it did wrong: that it is on a page of another name, that a field holds something else."""
 
 
 def oracle(task: Task, state: State) -> Action | None:
@@ -55,6 +57,8 @@ def oracle(task: Task, state: State) -> Action | None:
 
 def fallible(task: Task, state: State, rng: np.random.Generator, slips: Slips) -> Action | None:
     """As `oracle`, with slips; what they lead to is not taken back unless that is easy."""
+    if rng.random() < slips.blind:
+        task, state = _contented(task, state), state._replace(undo=None)
     if rng.random() < slips.skip:
         task = _shortened(task, state, rng)
     action = oracle(task, state)
@@ -164,6 +168,30 @@ def _seen(screen: Screen, key: str) -> Widget | None:
 
 def _click(widget: Widget) -> Action:
     return Action("click", Spot(widget.id))
+
+
+def _contented(task: Task, state: State) -> Task:
+    """The task as one takes it who is content with the page and the fields as they are."""
+    met, _ = task.goal.judge(state)
+    at = next((i for i, aim in enumerate(task.aims) if not _done(aim, state, met)), None)
+    if at is None:
+        return task
+    aim = task.aims[at]
+    path = state.path if _alike(state.path, aim.path) else aim.path
+    fields = tuple(f for f in aim.fields if isinstance(f[1], Offer) or not _touched(f[0], state))
+    return task._replace(aims=(*task.aims[:at], aim._replace(path=path, fields=fields), *task.aims[at + 1 :]))
+
+
+def _alike(here: Path, path: Path) -> bool:
+    """Whether two pages differ in what they show alone, as those of two mails do."""
+    pairs = list(zip(here, path, strict=False))
+    return len(here) == len(path) and here[0] == path[0] and all(a == b or a.isdigit() == b.isdigit() for a, b in pairs)
+
+
+def _touched(key: str, state: State) -> bool:
+    """Whether a field was filled since the page was opened; of what has options in the page, whether one was chosen."""
+    kind, _, name = key.partition(".")
+    return name.split(".")[0] in state.draft if kind in ("field", "radio") else False
 
 
 def _shortened(task: Task, state: State, rng: np.random.Generator) -> Task:

@@ -111,7 +111,7 @@ def render(state: State) -> Screen:
         d = state.dialog
         buttons = tuple(Widget("button", name, key=key, do=do) for name, key, do in d.buttons)
         parts = (Widget("text", d.text), Widget("row", children=buttons))
-        return show(d.title, Widget("dialog", children=parts), status=state.world.status)
+        return show(f"Dialog: {d.title}", Widget("dialog", children=parts), status=state.world.status)
     page = view(state)
     if state.tick < state.ready:
         return show(page.title, Widget("screen", children=(Widget("text", "Loading..."),)), status=state.world.status)

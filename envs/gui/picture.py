@@ -57,10 +57,7 @@ def picture(screen: Screen, numbers: bool = False) -> Image:
         pen.rectangle(Box(0, STATUS_HEIGHT, WIDTH, HEIGHT - STATUS_HEIGHT), VEIL)
         pen.rectangle(screen.boxes[()], PAPER, LINE, 12)
         box = screen.boxes[()]
-        head = screen.root.name or screen.title
-        pen.write(
-            Box(box.x + MARGIN, box.y - LINE_HEIGHT - 6, box.width - 2 * MARGIN, LINE_HEIGHT), head, INK, bold=True
-        )
+        pen.write(Box(box.x + MARGIN, box.y + MARGIN, box.width - 2 * MARGIN, LINE_HEIGHT), screen.title, bold=True)
     for path, widget in walk_paths(screen.root):
         if path and (widget.role not in CONTAINERS or widget.name):
             _DRAWN.get(widget.role, _words)(pen, screen.boxes[path], widget)
@@ -163,8 +160,9 @@ def _words(pen: _Pen, box: Box, w: Widget) -> None:
 def _button(pen: _Pen, box: Box, w: Widget) -> None:
     off = "disabled" in w.states
     pen.rectangle(box, LINE if off else ACCENT, None, 8)
-    arrow = " ▾" if "expanded" in w.states else ""
-    pen.write(_inner(box, 4, 4), w.name + arrow, PALE if off else PAPER, "centre")
+    pen.write(_inner(box, 4, 4), w.name, PALE if off else PAPER, "centre")
+    if "expanded" in w.states:
+        _chevron(pen, box, PAPER)
 
 
 def _link(pen: _Pen, box: Box, w: Widget) -> None:
@@ -192,7 +190,7 @@ def _field(pen: _Pen, box: Box, w: Widget) -> None:
     focused = "focused" in w.states
     pen.rectangle(box, PAPER, ACCENT if focused else PALE, 6)
     star = "*" if "required" in w.states else ""
-    value = "•" * len(w.value) if "password" in w.states else w.value
+    value = "*" * len(w.value) if "password" in w.states else w.value
     third = max(box.width // 3, 60)
     if value:
         pen.write(_inner(box, MARGIN, box.width - third), w.name + star, PALE)
@@ -202,12 +200,16 @@ def _field(pen: _Pen, box: Box, w: Widget) -> None:
 
 
 def _combobox(pen: _Pen, box: Box, w: Widget) -> None:
-    _field(pen, Box(box.x, box.y, box.width, box.height), w)
-    x, y = box.x + box.width - 16, box.y + box.height // 2
-    pen.line([(x - 5, y - 3), (x, y + 3), (x + 5, y - 3)], INK, 2)
+    _field(pen, box, w)
+    _chevron(pen, box, INK)
     if not w.value:
         third = max(box.width // 3, 60)
         pen.write(_inner(box, third, 26), ", ".join(w.options), LINE)
+
+
+def _chevron(pen: _Pen, box: Box, colour: str) -> None:
+    x, y = box.x + box.width - 16, box.y + box.height // 2
+    pen.line([(x - 5, y - 3), (x, y + 3), (x + 5, y - 3)], colour, 2)
 
 
 def _slider(pen: _Pen, box: Box, w: Widget) -> None:

@@ -211,7 +211,7 @@ def _lay_out(screen: Screen, found: dict[tuple[int, ...], Box]) -> None:
         height = min(wanted, HEIGHT - top - 2 * MARGIN)
         box = Box(2 * MARGIN, (HEIGHT - height) // 2, inner, height)
         found[()] = box
-        head = LINE_HEIGHT + MARGIN if root.name else MARGIN
+        head = MARGIN + TITLE_HEIGHT // 2 + GAP
         _stack(root, (), Box(box.x + MARGIN, box.y + head, inner - 2 * MARGIN, height - head - MARGIN), found)
     else:
         found[()] = Box(0, 0, WIDTH, HEIGHT)
@@ -251,9 +251,9 @@ def _height(widget: Widget, width: int) -> int:
         n = max(1, len(widget.children))
         return max((_height(child, width // n) for child in widget.children), default=0)
     if widget.role in CONTAINERS:
-        head = LINE_HEIGHT if widget.name else 0
-        padding = 2 * MARGIN if widget.role == "dialog" else 0
-        return head + padding + _inner(widget, width - padding)
+        if widget.role == "dialog":
+            return 2 * MARGIN + TITLE_HEIGHT // 2 + GAP + _inner(widget, width - 2 * MARGIN)
+        return (LINE_HEIGHT if widget.name else 0) + _inner(widget, width)
     if widget.role in ("text", "alert", "heading"):
         chars = max(8, LINE_CHARS * width // WIDTH)
         return LINE_HEIGHT * max(1, -(-len(widget.name) // chars))

@@ -103,6 +103,18 @@ _BUILTIN = (
         "A phone by its screens: mail, calendar, shop and other apps as numbered widgets, with state-based goals.",
         gymnasium_id="agentrl/Gui-v0",
     ),
+    EnvSpec(
+        "gui-browser",
+        "agentrl.envs.gui.browser:GuiBrowser",
+        "The tasks of gui on pages in headless Chromium, by mouse, keyboard and accessibility tree.",
+        gymnasium_id="agentrl/GuiBrowser-v0",
+    ),
+    EnvSpec(
+        "miniwob",
+        "agentrl.envs.gui.browser:MiniWob",
+        "Small tasks on web pages: MiniWoB++ in headless Chromium.",
+        gymnasium_id="agentrl/MiniWob-v0",
+    ),
 )
 _specs: dict[str, EnvSpec] = {}
 

@@ -116,6 +116,8 @@ class _Walker:
         name = clean(_value(item, "name"))
         if item.get("ignored") or said in PLAIN:
             role, name = ("box", _label(node)) if self._bare(item, node) else ("", "")
+        if role == "listbox" and node.tag != "select":
+            return None  # its options are what can be acted on
         if role in UNNAMED:
             name = name or _label(node)
         if (

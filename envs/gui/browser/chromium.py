@@ -71,8 +71,8 @@ def find_chromium() -> str:
             if own := sorted(Path(folder).expanduser().glob(pattern)):
                 return str(own[-1])
     raise NoBrowser(
-        "No Chromium was found. Install one (Debian and Ubuntu: apt-get install chromium; elsewhere: playwright install "
-        f"chromium), or name its program in the environment variable {VARIABLE}."
+        "No Chromium was found. Install one (Debian and Ubuntu: apt-get install chromium; elsewhere: playwright "
+        f"install chromium), or name its program in the environment variable {VARIABLE}."
     )
 
 

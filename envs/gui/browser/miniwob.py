@@ -24,7 +24,7 @@ REWARDS = ("raw", "binary", "decayed")
 CLOCKS = ("stopped", "real")
 ACTION_MS, WAIT_MS = 1000, 2000
 """Time that passes on the stopped clock with an action, and with ``wait``."""
-INSTRUCTIONS = """You use a web page to do what is asked. You see its elements, each with a number. Reply with one action:
+INSTRUCTIONS = """You use a web page to do what is asked. Its elements have numbers. Reply with one action:
 click ID | double_click ID | long_press ID | click X Y | drag ID ID | drag X Y X Y
 type ID TEXT (in place of what the field holds) | select ID OPTION | scroll ID down (or up) | press Enter | wait"""
 ELSEWHERE = {

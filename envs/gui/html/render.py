@@ -12,7 +12,17 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
-from agentrl.envs.gui.widgets import CONTAINERS, HEIGHT, STATUS_HEIGHT, TITLE_HEIGHT, WIDTH, Box, Screen, Widget
+from agentrl.envs.gui.widgets import (
+    CONTAINERS,
+    HEIGHT,
+    LINE_HEIGHT,
+    STATUS_HEIGHT,
+    TITLE_HEIGHT,
+    WIDTH,
+    Box,
+    Screen,
+    Widget,
+)
 
 HERE = Path(__file__).parent
 ARIA_STATES = frozenset({"disabled", "checked", "selected", "expanded", "focused", "required", "invalid", "password"})
@@ -32,8 +42,7 @@ def document(screen: Screen, note: str = "") -> str:
 def body(screen: Screen, note: str = "") -> str:
     """What a page shows of a screen, and of what the last action was answered with."""
     parts = []
-    if screen.status:
-        parts.append(_held("div", Box(0, 0, WIDTH, STATUS_HEIGHT), escape(screen.status), {"class": "status"}))
+    parts.append(_held("div", Box(0, 0, WIDTH, STATUS_HEIGHT), escape(screen.status), {"class": "status"}))
     title = Box(0, STATUS_HEIGHT, WIDTH, TITLE_HEIGHT)
     parts.append(_held("h1", title, escape(screen.title), {}))
     if screen.above:
@@ -55,23 +64,28 @@ def _element(screen: Screen, widget: Widget, path: tuple[int, ...]) -> str:
     box = screen.boxes[path]
     if widget.role in CONTAINERS:
         inside = "".join(_element(screen, child, (*path, i)) for i, child in enumerate(widget.children))
-        return _container(widget, box, inside, widget.name or (screen.title if widget.role == "dialog" else ""))
+        return _dialog(screen, widget, box, inside) if widget.role == "dialog" else _container(widget, box, inside)
     return _WRITERS.get(widget.role, _plain)(widget, box)
 
 
-def _container(widget: Widget, box: Box, inside: str, shown: str) -> str:
+def _container(widget: Widget, box: Box, inside: str) -> str:
     """Containers have no place of their own in the page, so that those of their children count from the viewport."""
+    if not widget.name:
+        return f"<div>{inside}</div>"
+    above = Box(box.x, box.y, box.width, 18)
+    head = _held("div", above, escape(widget.name), {"class": "head", "aria-hidden": "true"})
+    role = f' role="{widget.role}"' if widget.role in ("list", "group") else ""
+    return f'<div{role} aria-label="{escape(widget.name)}">{head}{inside}</div>'
+
+
+def _dialog(screen: Screen, widget: Widget, box: Box, inside: str) -> str:
+    """A dialog in its frame, with its title where the layout leaves room for it."""
+    first = screen.boxes.get((0,))
+    room = first is not None and first.y - box.y >= LINE_HEIGHT
+    title = f"<b>{escape(widget.name or screen.title)}</b>" if room else ""
+    frame = _held("div", box, title, {"class": "dialog", "aria-hidden": "true"})
     name = f' aria-label="{escape(widget.name)}"' if widget.name else ""
-    if widget.role == "dialog":
-        frame = _held("div", box, f"<b>{escape(shown)}</b>", {"class": "dialog", "aria-hidden": "true"})
-        return f'<div role="dialog" aria-modal="true"{name}>{frame}{inside}</div>'
-    head = ""
-    if widget.name:
-        head = _held(
-            "div", Box(box.x, box.y, box.width, 18), escape(widget.name), {"class": "head", "aria-hidden": "true"}
-        )
-    role = f' role="{widget.role}"' if widget.role in ("list", "group") and widget.name else ""
-    return f"<div{role}{name}>{head}{inside}</div>"
+    return f'<div role="dialog" aria-modal="true"{name}>{frame}{inside}</div>'
 
 
 def _held(tag: str, box: Box, inside: str, attributes: dict[str, str]) -> str:
@@ -89,12 +103,13 @@ def _attributes(widget: Widget, **more: str) -> dict[str, str]:
         if state == "disabled":
             found["disabled"] = ""
         elif state == "required":
-            found["required"] = ""
+            found["aria-required"] = "true"  # the attribute "required" would have the browser check the values
         elif state == "focused":
             found["data-focus"] = ""
         elif state in ("selected", "expanded", "invalid"):
             found[f"aria-{state}"] = "true"
-    if words := [state for state in widget.states if state not in ARIA_STATES]:
+    told = ARIA_STATES if widget.role == "textbox" else ARIA_STATES - {"required"}  # Chromium has it for fields alone
+    if words := [state for state in widget.states if state not in told]:
         found["aria-description"] = " ".join(words)
     return found
 
@@ -116,7 +131,8 @@ def _role_button(widget: Widget, box: Box) -> str:
     more = {"role": widget.role, "type": "button", "aria-label": widget.name}
     if widget.role == "switch":
         more["aria-checked"] = "true" if "checked" in widget.states else "false"
-    return _held("button", box, f"<span>{escape(widget.name)}</span>", _attributes(widget, **more))
+    written = _held("button", box, f"<span>{escape(widget.name)}</span>", _attributes(widget, **more))
+    return f'<div role="listbox">{written}</div>' if widget.role == "option" else written
 
 
 def _link(widget: Widget, box: Box) -> str:
@@ -169,7 +185,7 @@ def _slider(widget: Widget, box: Box) -> str:
 def _caption(widget: Widget, box: Box, text: str = "") -> str:
     """The name of a field that is filled, in small letters at its upper edge."""
     name = text or widget.name
-    above = Box(box.x + 8, box.y - 1, box.width - 16, 12)
+    above = Box(box.x + 9, box.y + 3, box.width - 18, 12)
     return _held("span", above, escape(name), {"class": "caption", "aria-hidden": "true"}) if name else ""
 
 

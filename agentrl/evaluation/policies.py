@@ -13,7 +13,6 @@ actions, its tools). A class is made anew for each episode, so that it may remem
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -85,10 +84,10 @@ def text_policy(name: str) -> Callable[[], TextPolicy] | None:
     found = getattr(module, inside, None)
     if found is None:
         raise UnknownName(f"policy in {path.name}", inside, [n for n, v in vars(module).items() if callable(v)])
-    policy: Any = found() if inspect.isclass(found) else found
-    if not callable(policy):
+    make: Callable[[], Any] = found if isinstance(found, type) else lambda: found
+    if not callable(make()):
         raise ConfigError(f"'{name}' cannot be called; a policy is a function (env, observation, rng) -> str.")
-    return (lambda: found()) if inspect.isclass(found) else (lambda: policy)
+    return make
 
 
 def _has(said: str | None) -> str:

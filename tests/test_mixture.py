@@ -116,7 +116,7 @@ def test_a_run_on_several_environments_reports_each(tmp_path: Path, monkeypatch:
         assert {g.member for g in groups} == {"short", "long"}
         assert all(("please" in g.task) == (g.member == "long") for g in groups)
     assert judge(["--model", str(tmp_path / "success"), "--trial.episodes", "10", "--out", str(tmp_path / "e")]) == 0
-    written = (tmp_path / "e" / "episodes.jsonl").read_text()
+    written = (tmp_path / "e" / "results.jsonl").read_text()
     assert written.count('"member": "short"') == written.count('"member": "long"') == 5
 
 

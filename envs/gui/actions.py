@@ -122,15 +122,12 @@ def build(kind: str, rest: str) -> Action | Problem:
     if kind in ("back", "wait"):
         return Problem(f"{kind} stands alone.") if rest else Action(kind)
     if kind in POINTING:
-        spots = _spots(rest)
-        numbers = [spot.id for spot in spots if spot.id is not None]
-        if len(spots) == 2 and len(numbers) == 2:
-            return Action(kind, Spot(x=numbers[0], y=numbers[1]))
+        spots = _spots(rest, of=1)
         if len(spots) == 1:
             return Action(kind, spots[0])
         return Problem(f"{kind} takes the number of an element: {FORMS[kind]}.")
     if kind == "drag":
-        spots = _spots(rest)
+        spots = _spots(rest, of=2)
         return Action(kind, spots[0], to=spots[1]) if len(spots) == 2 else Problem(f"Write {FORMS[kind]}.")
     if kind in ("type", "select"):
         first, _, said = rest.partition(" ")
@@ -165,8 +162,10 @@ def check(action: Action) -> Action | Problem:
         said = key
     elif kind in ("select", "open", "answer") and not said:
         return Problem(f"Write {FORMS[kind]}.")
-    elif kind in (*POINTING, "drag", "select") and action.spot == NOWHERE:
+    if kind in (*POINTING, "drag", "select") and action.spot == NOWHERE:
         return Problem(f"{kind} needs an element or a place: {FORMS[kind]}.")
+    if kind == "drag" and action.to == NOWHERE:
+        return Problem("drag needs where to: drag ID ID.")
     return Action(kind, action.spot, said, action.to)
 
 
@@ -219,13 +218,13 @@ def _spot(said: str) -> Spot | None:
     return None
 
 
-def _spots(said: str) -> list[Spot]:
-    """Elements and places; two numbers are a place in ``click 120 340`` and two elements in ``drag 3 7``."""
+def _spots(said: str, of: int) -> list[Spot]:
+    """So many elements or places; twice as many numbers are places: ``click 120 340``, ``drag 20 40 90 40``."""
     words = said.split()
-    numbers = [int(word) for word in words if _NUMBER.fullmatch(word)]
-    if len(numbers) == len(words) == 4:
-        return [Spot(x=numbers[0], y=numbers[1]), Spot(x=numbers[2], y=numbers[3])]
-    spots = [spot for word in words[:3] if (spot := _spot(word)) is not None]
+    if len(words) == 2 * of and all(_NUMBER.fullmatch(word) for word in words):
+        numbers = [int(word) for word in words]
+        return [Spot(x=numbers[i], y=numbers[i + 1]) for i in range(0, len(numbers), 2)]
+    spots = [spot for word in words[:of] if (spot := _spot(word)) is not None]
     return spots if len(spots) == len(words) else []
 
 

@@ -189,7 +189,9 @@ class Gui(TextEnv):
     ) -> str | None:
         """At times it clicks or types something else, leaves a field or a page out, or gets lost."""
         e = self.episode
-        action = None if e.won else fallible(e.task, e.state, rng, Slips(click, text, skip, lost, blind))
+        often = self.level.slips
+        slips = Slips(click * often, text * often, skip * often, lost * often, blind)
+        action = None if e.won else fallible(e.task, e.state, rng, slips)
         return self._written(action)
 
     def memory_note(self) -> str | None:

@@ -25,15 +25,15 @@ from agentrl.envs.gui.widgets import CLICKABLE, Screen, Widget
 class Slips:
     """How often the fallible demonstrator errs, per action."""
 
-    click: float = 0.12
+    click: float = 0.2
     """It clicks something else of the same kind."""
-    text: float = 0.12
+    text: float = 0.25
     """It types, selects or answers something else."""
-    skip: float = 0.1
+    skip: float = 0.15
     """It leaves a field as it is, or a page unread."""
     lost: float = 0.02
     """It goes back, scrolls or waits without need."""
-    blind: float = 0.85
+    blind: float = 0.9
     """It does not see what it did wrong: that it is on a page of another name, that a field holds something else."""
 
 

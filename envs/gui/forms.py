@@ -140,7 +140,7 @@ def _from_entry(entry: dict[str, Any]) -> Action | Problem:
 
 def _is_nowhere(place: Any) -> bool:
     """UI-R1 gives actions without a place the coordinate [-100, -100]."""
-    return isinstance(place, list | tuple) and all(_is_number(v) and v < 0 for v in place)
+    return isinstance(place, list | tuple) and list(place) == [-100, -100]
 
 
 def _is_number(value: Any) -> bool:

@@ -27,6 +27,8 @@ class Level:
     """Most steps that the pages of an app need to load."""
     wordings: int = 1
     """Ways to word a task."""
+    slips: float = 1.0
+    """How often the demonstrator errs, in the measure of `agentrl.envs.gui.expert.Slips`."""
     max_turns: int
 
 
@@ -42,6 +44,7 @@ LEVELS: dict[int, Level] = {
         home=True,
         rich=True,
         popups=1,
+        slips=0.8,
         wordings=2,
         max_turns=30,
     ),
@@ -54,6 +57,7 @@ LEVELS: dict[int, Level] = {
         rich=True,
         popups=2,
         slow=2,
+        slips=0.5,
         wordings=3,
         max_turns=50,
     ),

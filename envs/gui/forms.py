@@ -95,13 +95,10 @@ def placed(action: Action, screen: Screen) -> Action:
 
 
 def _functions(reply: str) -> Action | Problem:
-    """What is no call is an answer."""
+    """The answer is a call too: what is said beside the tools is none, so that nobody ends a task by thinking aloud."""
     calls = decode_calls(reply)
     if calls is None:
-        said = reply.strip()
-        if not said or said.startswith(("[", "{")):
-            return Problem("Call one tool, such as click with the number of an element.")
-        return check(Action("answer", text=said))
+        return Problem("Call one tool, such as click with the number of an element; an answer is a call of answer.")
     if len(calls) != 1:
         return Problem(f"Call one tool in each reply, not {len(calls)}; the screen changes in between.")
     return called(calls[0].name, calls[0].arguments)

@@ -155,8 +155,9 @@ def test_broken_calls_are_told_what_is_wrong(reply: str) -> None:
     assert isinstance(problem, Problem) and problem.message
 
 
-def test_what_is_no_call_is_an_answer() -> None:
-    assert forms.read("functions", "The time is 3pm") == Action("answer", text="The time is 3pm")
+def test_what_is_no_call_does_not_end_the_task() -> None:
+    problem = forms.read("functions", "The time is 3pm")
+    assert isinstance(problem, Problem) and "answer is a call" in problem.message
 
 
 def test_every_action_is_a_tool_with_a_schema() -> None:

@@ -107,7 +107,7 @@ class Chromium:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._ended = False
-        threading.Thread(target=self._loop.run_forever, name="agentrl-chromium", daemon=True).start()
+        threading.Thread(target=self._serve, name="agentrl-chromium", daemon=True).start()
         try:
             self.call(self._start(find_chromium()), "start", START_S)
         except BaseException:
@@ -160,7 +160,18 @@ class Chromium:
         if self.pid:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _cancel(self) -> None:
+        """Let nobody wait for what will not come, and end the loop."""
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.call_later(0.1, self._loop.stop)
 
     async def _start(self, program: str) -> None:
         from playwright.async_api import async_playwright

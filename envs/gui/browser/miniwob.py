@@ -14,7 +14,7 @@ from agentrl.envs.gui.actions import Action, Problem, parse, write
 from agentrl.envs.gui.browser import acting, miniwob_pages
 from agentrl.envs.gui.browser.chromium import check_browser
 from agentrl.envs.gui.browser.elements import Element, Sight
-from agentrl.envs.gui.browser.miniwob_experts import EXPERTS, Move
+from agentrl.envs.gui.browser.miniwob_experts import EXPERTS, ONE_CLICK, Move
 from agentrl.envs.gui.browser.miniwob_pages import HEIGHT, WIDTH, PageState
 from agentrl.envs.gui.browser.page import Page, Tab
 from agentrl.errors import ConfigError, EnvError, UnknownName
@@ -54,8 +54,8 @@ class MiniWob(TextEnv):
     """Small tasks on web pages: MiniWoB++ (Shi et al., 2017; Liu et al., 2018) in headless Chromium.
 
     Args:
-        task: names of tasks (``click-checkboxes``), separated by commas; ``core`` (those that an expert solves) or
-            ``all``. The seed picks one of them.
+        task: names of tasks (``click-checkboxes``), separated by commas; ``core`` (those that an expert solves, but
+            for four that one click always solves), ``scripted`` (with these) or ``all``. The seed picks one of them.
         view: ``axtree`` (roles and names; what assistive technology sees) or ``dom`` (all that is drawn, with classes,
             colours and places; for tasks with shapes and colours).
         reward: ``raw`` (the task's own, -1 to 1, partial in some tasks), ``binary`` (1 or -1) or ``decayed`` (as
@@ -241,12 +241,14 @@ def chosen_tasks(setting: str, known: list[str]) -> list[str]:
     Raises:
         UnknownName: there is no such task.
     """
-    if setting.strip() in ("core", "all"):
-        return known if setting.strip() == "all" else [name for name in known if name in EXPERTS]
+    groups = {"all": known, "scripted": [n for n in known if n in EXPERTS]}
+    groups["core"] = [n for n in groups["scripted"] if n not in ONE_CLICK]
+    if setting.strip() in groups:
+        return groups[setting.strip()]
     names = [part.strip() for part in setting.split(",") if part.strip()]
     for name in names or [setting]:
         if name not in known:
-            raise UnknownName("task of MiniWoB++", name, [*known, "core", "all"])
+            raise UnknownName("task of MiniWoB++", name, [*known, *groups])
     return names
 
 

@@ -1,7 +1,7 @@
 """Scripts that solve tasks of MiniWoB++: from the task in words and the page, the next action.
 
-They remember nothing: what was done already is read off the page. `EXPERTS` names the tasks, which are those of the
-setting ``task=core``.
+They remember nothing: what was done already is read off the page. The setting ``task=core`` stands for the tasks of
+`EXPERTS` without those of `ONE_CLICK`.
 """
 
 from __future__ import annotations
@@ -378,3 +378,5 @@ EXPERTS: dict[str, Script] = {
     "use-spinner": spinner,
 }
 """Tasks -> scripts."""
+ONE_CLICK = frozenset({"click-test", "click-test-2", "click-dialog", "focus-text"})
+"""Tasks that the same single click always solves. They have scripts, but are not in ``core``."""

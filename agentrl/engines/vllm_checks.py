@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,35 +39,38 @@ def _dotted(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def check_settings(config: Mapping[str, Any], where: str, *, vocabulary: int) -> None:
+def check_settings(config: Mapping[str, Any], where: str) -> None:
     """Compare a server's configuration with what training needs.
 
     Args:
         config: ``vllm_config`` of ``/server_info?config_format=json``.
         where: The server.
-        vocabulary: Rows of the learner's embedding.
 
     Raises:
         ConfigError: what is wrong, and how to start the server.
     """
-    model = config.get("model_config") or {}
-    mode = str(model.get("logprobs_mode"))
+    mode = str((config.get("model_config") or {}).get("logprobs_mode"))
     if "processed_logprobs" not in mode.lower():
         raise ConfigError(
             f"{where} reports '{mode}': log-probabilities before the temperature. Start it with: agentrl serve-vllm, "
             "or with --logprobs-mode processed_logprobs"
         )
-    hf = model.get("hf_text_config") or model.get("hf_config")
-    hf = hf if isinstance(hf, Mapping) else {}
-    rows = hf.get("vocab_size")
-    if isinstance(rows, int) and rows != vocabulary:
-        raise ConfigError(
-            f"{where} has a model with {rows} tokens, the policy has {vocabulary}: another model or tokenizer. "
-            "Start it with the folder or the name that is given as --model."
-        )
+
+
+def check_tied(config: Mapping[str, Any], root: str, where: str) -> None:
+    """Refuse a CPU server whose head is tied to the embedding, where its folder can be read here.
+
+    Raises:
+        ConfigError: this build would keep the old head after an update.
+    """
     device = config.get("device_config") or {}
-    on_cpu = "cpu" in str(device.get("device_type", device.get("device", ""))).lower()
-    if on_cpu and hf.get("tie_word_embeddings"):
+    if "cpu" not in str(device.get("device_type") or device.get("device") or "").lower():
+        return
+    try:
+        served = json.loads((Path(root) / "config.json").read_text())
+    except (OSError, ValueError):
+        return
+    if served.get("tie_word_embeddings"):
         raise ConfigError(
             f"{where} runs on a CPU with an output head that is tied to the embedding; this build of vLLM would keep "
             "the old head after an update. Start it with: agentrl serve-vllm, which serves an untied copy."

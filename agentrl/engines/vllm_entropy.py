@@ -30,12 +30,12 @@ ROWS = 64
 def install() -> list[str]:
     """Wrap what is there; returns the names of the functions that are wrapped now."""
     done = []
-    sampler = importlib.import_module("vllm.v1.sample.sampler").Sampler
+    sampler: Any = importlib.import_module("vllm.v1.sample.sampler").Sampler
     if not hasattr(sampler.gather_logprobs, MARK):
         sampler.gather_logprobs = staticmethod(around_gather(sampler.gather_logprobs))
     done.append("Sampler.gather_logprobs")
     try:
-        runner = importlib.import_module("vllm.v1.worker.gpu.sample.sampler")
+        runner: Any = importlib.import_module("vllm.v1.worker.gpu.sample.sampler")
     except ImportError:  # no Triton: the older runner is used
         return done
     if hasattr(runner, "compute_topk_scores"):
@@ -73,7 +73,7 @@ def around_topk(original: Any) -> Any:
 
 def entropy_of(logits_NV: Tensor) -> Tensor:
     """[N] entropies (nats) of logits or log-probabilities, some of which may be -inf."""
-    parts = [torch.special.entr(rows.float().softmax(-1)).sum(-1) for rows in logits_NV.split(ROWS)]
+    parts = [torch.special.entr(rows.float().softmax(-1)).sum(-1) for rows in torch.split(logits_NV, ROWS)]
     return torch.cat(parts) if parts else logits_NV.new_zeros(0, dtype=torch.float32)
 
 

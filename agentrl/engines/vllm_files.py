@@ -20,19 +20,19 @@ from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, i
 
 
 @dataclass
-class FilesInitInfo(WeightTransferInitInfo):
+class FilesInitInfo(WeightTransferInitInfo):  # type: ignore[misc]
     """Nothing has to be known."""
 
 
 @dataclass
-class FilesUpdateInfo(WeightTransferUpdateInfo):
+class FilesUpdateInfo(WeightTransferUpdateInfo):  # type: ignore[misc]
     """Where the weights are."""
 
     path: str
     """A safetensors file with Hugging Face names."""
 
 
-class FilesEngine(WeightTransferEngine[FilesInitInfo, FilesUpdateInfo]):
+class FilesEngine(WeightTransferEngine[FilesInitInfo, FilesUpdateInfo]):  # type: ignore[misc]
     """Reads whole weights from a file."""
 
     init_info_cls = FilesInitInfo

@@ -78,9 +78,20 @@ class Line:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def send(
-        self, method: str, url: str, *, json: Any = None, params: Mapping[str, Any] | None = None, deadline_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        deadline_s: float,
+        keep: bool = False,
     ) -> Any:
         """One request; returns the JSON of the answer, or its text where it is none.
+
+        Args:
+            keep: Leave the connection open for the next request. A server closes it when it answers with an error of
+                its own, which the next request may notice too late; so calls that must not be sent twice do not.
 
         Raises:
             Unreachable: no connection, or it broke.
@@ -91,7 +102,8 @@ class Line:
         server = url.split("/", 3)[2] if "//" in url else url
         timeout = httpx.Timeout(deadline_s, connect=min(CONNECT_S, deadline_s), pool=None)
         try:
-            answer = await self._client.request(method, url, json=json, params=params, timeout=timeout)
+            headers = {} if keep else {"Connection": "close"}
+            answer = await self._client.request(method, url, json=json, params=params, timeout=timeout, headers=headers)
         except httpx.ConnectTimeout as error:
             raise Unreachable(f"the vLLM server {server} cannot be reached: no connection in time.") from error
         except httpx.TimeoutException as error:
@@ -154,11 +166,19 @@ class Server:
         """Read something."""
         return await self.line.send("GET", self.url + path, params=params, deadline_s=self.deadline_s)
 
-    async def post(self, path: str, json: Any = None, *, deadline_s: float | None = None, **params: Any) -> Any:
-        """Have something done."""
-        return await self.line.send(
-            "POST", self.url + path, json=json, params=params, deadline_s=deadline_s or self.deadline_s
-        )
+    async def post(self, path: str, json: Any = None, **params: Any) -> Any:
+        """Have something done, once."""
+        return await self.line.send("POST", self.url + path, json=json, params=params, deadline_s=self.deadline_s)
+
+    async def ask(self, path: str, json: Any, deadline_s: float) -> Any:
+        """Have something computed; asked again where an open connection turns out to be closed."""
+        for again in (True, False):
+            try:
+                return await self.line.send("POST", self.url + path, json=json, deadline_s=deadline_s, keep=again)
+            except Unreachable:
+                if not again:
+                    raise
+        raise AssertionError("not reached")
 
 
 async def all_of(servers: Sequence[Server], work: Callable[[Server], Coroutine[Any, Any, T]]) -> list[T | EngineError]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from agentrl.engines.vllm_checks import check_settings, check_version
+from agentrl.engines import vllm_wire as wire
+from agentrl.engines.base import Sampling
+from agentrl.engines.vllm_checks import check_settings, check_tied, check_version
 from agentrl.engines.vllm_http import Refused, Server
 from agentrl.errors import ConfigError
 
@@ -30,9 +32,11 @@ async def meet(server: Server, tokenizer: Any, vocabulary: int) -> ConfigError |
         server.model = served["id"]
         server.max_context = int(served.get("max_model_len") or 0)
         server.info = (await _info(server))["vllm_config"]
-        check_settings(server.info, f"The server {server}", vocabulary=vocabulary)
+        check_settings(server.info, f"The server {server}")
+        check_tied(server.info, str(served.get("root")), f"The server {server}")
         await _check_tokenizer(server, tokenizer)
         await _find_route(server)
+        await _check_vocabulary(server, vocabulary)
     except ConfigError as error:
         return error
     except (KeyError, IndexError, TypeError) as error:
@@ -77,3 +81,25 @@ async def _find_route(server: Server) -> None:
         server.generates = error.status not in (403, 404, 405, 501)
         if not server.generates:
             log.warning("%s was started without --enable-scale-out; /v1/completions is used instead.", server)
+
+
+async def _check_vocabulary(server: Server, vocabulary: int) -> None:
+    """The policy's last token must be known, and the one after it must not."""
+    body = wire.generate_body if server.generates else wire.completions_body
+    path = "/inference/v1/generate" if server.generates else "/v1/completions"
+
+    async def knows(token: int) -> bool:
+        asked = body([token], Sampling(1), 1, wire.Entropy("none"), model=server.model, salt="vocabulary")
+        try:
+            await server.post(path, asked)
+        except Refused as error:
+            if error.status != 400 or "vocabulary" not in str(error):
+                raise
+            return False
+        return True
+
+    if not await knows(vocabulary - 1) or await knows(vocabulary):
+        raise ConfigError(
+            f"The server {server} has a model with another number of tokens than the policy's {vocabulary}: another "
+            "model or tokenizer. Start it with the folder or the name that is given as --model."
+        )

@@ -81,7 +81,7 @@ class VllmServers:
         self.servers = [Server(self.line, url, deadline_s=deadline_s) for url in dict.fromkeys(urls)]
         self.router = Router(self.servers)
         self._wanted_entropy = entropy
-        self._compared = False
+        self._comparisons = 0
         try:
             self._raise_first(self.call(all_of(self.servers, lambda s: meet(s, tokenizer, vocabulary))))
         except BaseException:
@@ -138,7 +138,7 @@ class VllmServers:
                 raise EngineError(f"{error} {said}".strip()) from None
             server.running += 1
             try:
-                completion = await self._ask(server, ids, sampling, limit)
+                completion = await self._ask(server, ids, sampling, limit, self.entropy)
             except (Unreachable, wire.ForeignWeights) as error:
                 server.usable = False
                 tried[server] = str(error)
@@ -158,16 +158,18 @@ class VllmServers:
             self.counters["decoded_tokens"] += len(completion.ids)
             return completion
 
-    async def _ask(self, server: Server, ids: list[int], sampling: Sampling, limit: int) -> Completion:
+    async def _ask(
+        self, server: Server, ids: list[int], sampling: Sampling, limit: int, entropy: wire.Entropy
+    ) -> Completion:
         version = self.version
         salt = self.labels.of(version)
         if server.generates:
-            body = wire.generate_body(ids, sampling, limit, self.entropy, model=server.model, salt=salt)
-            answer = await server.post("/inference/v1/generate", body, deadline_s=self.sample_s)
-            return wire.read_generate(answer, version, self.labels, self.entropy)
-        body = wire.completions_body(ids, sampling, limit, self.entropy, model=server.model, salt=salt)
-        answer = await server.post("/v1/completions", body, deadline_s=self.sample_s)
-        return wire.read_completions(answer, version, self.entropy)
+            body = wire.generate_body(ids, sampling, limit, entropy, model=server.model, salt=salt)
+            answer = await server.ask("/inference/v1/generate", body, self.sample_s)
+            return wire.read_generate(answer, version, self.labels, entropy)
+        body = wire.completions_body(ids, sampling, limit, entropy, model=server.model, salt=salt)
+        answer = await server.ask("/v1/completions", body, self.sample_s)
+        return wire.read_completions(answer, version, entropy)
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -207,7 +209,7 @@ class VllmServers:
             self.version = -1
             told = " ".join(dict.fromkeys(str(error) for error in errors.values()))
             raise EngineError(f"no vLLM server took the weights of version {version}. {told}")
-        if not self._compared:
+        if self._comparisons < COMPARED:
             self.check(weights)
 
     def check(self, model: Any) -> tuple[float, float | None]:
@@ -225,12 +227,12 @@ class VllmServers:
         for server in [s for s in self.servers if s.usable]:
 
             async def one(ids: list[int], sampling: Sampling, server: Server = server) -> Completion:
-                return await self._ask(server, ids, sampling, self._limit(ids, sampling))
+                return await self._ask(server, ids, sampling, self._limit(ids, sampling), self.entropy)
 
             exact = self.exact_entropy
             work = compare(one, model, where=str(server), limit=self.mismatch_limit, entropy_exact=exact)
             found.append(self.call(work))
-        self._compared = True
+        self._comparisons += 1
         apart = [entropy for _, entropy in found if entropy is not None]
         return max(gap for gap, _ in found), max(apart) if apart else None
 
@@ -242,12 +244,8 @@ class VllmServers:
         exact = wire.Entropy("exact")
 
         async def has(server: Server) -> bool:
-            if not server.generates:
-                return False
-            body = wire.generate_body([0], Sampling(1), 1, exact, model=server.model, salt="entropy")
-            answer = await server.post("/inference/v1/generate", body, deadline_s=self.sample_s)
-            with contextlib.suppress(EngineError):
-                wire.read_generate(answer, self.version, self.labels, exact)
+            with contextlib.suppress(wire.NoEntropy):
+                await self._ask(server, [0], Sampling(1), 1, exact)
                 return True
             return False
 
@@ -303,4 +301,6 @@ class VllmServers:
                 raise result
 
 
+COMPARED = 2
+"""Versions after which a server is compared with the learner: what it was started with may be the first."""
 COUNTED = ("requests", "prompt_tokens", "cached_tokens", "decoded_tokens", "servers_lost")

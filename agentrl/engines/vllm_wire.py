@@ -62,6 +62,10 @@ class Labels:
         return int(version) if run == self.run and version.lstrip("-").isdigit() else None
 
 
+class NoEntropy(EngineError):
+    """The plugin's numbers are not there."""
+
+
 class ForeignWeights(EngineError):
     """Something was sampled with weights that this run did not send."""
 
@@ -217,7 +221,7 @@ def entropies(rows: Sequence[Sequence[tuple[int, float]]], entropy: Entropy) -> 
     """Entropies (nats) from the (id, value) pairs of each position.
 
     Raises:
-        EngineError: the plugin's numbers are not there.
+        NoEntropy: the plugin's numbers are not there.
     """
     if entropy.kind == "none":
         return None
@@ -225,7 +229,7 @@ def entropies(rows: Sequence[Sequence[tuple[int, float]]], entropy: Entropy) -> 
         return [lower_bound([value for token, value in row if token != SENTINEL]) for row in rows]
     found = [dict(row).get(SENTINEL) for row in rows]
     if any(value is None for value in found):
-        raise EngineError("a vLLM server gave no exact entropies any more; was it started again without the plugin?")
+        raise NoEntropy("vLLM gave no exact entropies; was it started (again) without agentrl's plugin?")
     return [float(value) for value in found if value is not None]
 
 

@@ -94,7 +94,7 @@ def _marks(node: Node) -> tuple[str, ...]:
         found.append("checked")
     found += [mark for mark in ("disabled", "required", "readonly") if mark in node.attributes]
     colour = node.styles.get("background-color", "")
-    if colour and not re.search(r", 0\)$", colour):
+    if colour and not re.fullmatch(r"rgba\(.*, 0\)", colour):
         found.append(f"background={colour.replace(' ', '')}")
     if node.box is not None:
         x, y = node.box.centre

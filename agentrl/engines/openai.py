@@ -14,15 +14,14 @@ import json
 import os
 import random
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from agentrl.engines.base import Sampling
+from agentrl.engines.pace import Pace, retry_after
 from agentrl.errors import AgentRLError, ConfigError, ContextOverflow, EngineError, MissingExtra
 from agentrl.sections import Section
 
@@ -82,30 +81,6 @@ class _Again(Exception):
     def __init__(self, why: str, *, after: float | None = None, everyone: bool = False) -> None:
         super().__init__(why)
         self.after, self.everyone = after, everyone
-
-
-class Pace:
-    """Spreads requests over time: so many a minute, so many tokens a minute, and none while all are held back."""
-
-    def __init__(self, rpm: float | None = None, tpm: float | None = None) -> None:
-        self._gap = 60.0 / rpm if rpm else 0.0
-        self._per_token = 60.0 / tpm if tpm else 0.0
-        self._free = self._held = 0.0
-
-    async def wait(self) -> None:
-        """Return when the next request may go."""
-        start = max(time.monotonic(), self._free)
-        self._free = start + self._gap
-        while (left := max(start, self._held) - time.monotonic()) > 0:
-            await asyncio.sleep(left)
-
-    def spend(self, tokens: int) -> None:
-        """Enter what a request came to."""
-        self._free = max(time.monotonic(), self._free) + tokens * self._per_token
-
-    def hold(self, seconds: float) -> None:
-        """Let nobody go for a while."""
-        self._held = max(self._held, time.monotonic() + seconds)
 
 
 class ChatClient:
@@ -290,25 +265,6 @@ class ChatClient:
             return DATED.sub("", one.rstrip("/").rpartition("/")[2]).lower()
 
         return name in self.settings.accept or plain(name) == plain(self.model)
-
-
-def retry_after(headers: Any) -> float | None:
-    """Seconds that an answer asks to wait: ``retry-after-ms``, or ``Retry-After`` in seconds or as a date.
-
-    >>> retry_after({"retry-after": "2"}), retry_after({"retry-after-ms": "250"}), retry_after({})
-    (2.0, 0.25, None)
-    """
-    try:
-        if (ms := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(ms) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if re.fullmatch(r"\s*[\d.]+\s*", value):
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
 
 
 def _call(call: dict[str, Any], number: int) -> dict[str, str]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from agentrl.engines.base import Engine
 from agentrl.engines.messages import MessageBook, MessageEngine
 from agentrl.engines.openai import ChatClient
-from agentrl.evaluation.players import Player, Recorded, RolloutPlayer, TextPlayer
+from agentrl.evaluation.players import Player, RolloutPlayer, TextPlayer
 from agentrl.evaluation.policies import text_policy
 from agentrl.evaluation.record import Usage
+from agentrl.evaluation.recording import Recorded
 from agentrl.evaluation.settings import EvalConfig
 from agentrl.evaluation.suites import Part, Suite
 from agentrl.renderers.base import Renderer

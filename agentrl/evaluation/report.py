@@ -7,7 +7,7 @@ from html import escape
 
 from agentrl.evaluation.charts import curves, histogram, whiskers
 from agentrl.evaluation.record import Outcome
-from agentrl.evaluation.suites import Metric, Suite
+from agentrl.evaluation.suites import Suite
 from agentrl.evaluation.summary import Summary, by
 
 STYLE = """
@@ -56,7 +56,8 @@ COLUMNS: dict[str, Callable[[Summary], str]] = {
 
 def write_report(heading: str, notes: Sequence[str], suite: Suite, outcomes: Sequence[Outcome], whole: Summary) -> str:
     """The page."""
-    metrics = dict.fromkeys([*suite.metrics, *COLUMNS])
+    there = [name for name in COLUMNS if getattr(whole, name)]  # no column of zeros, unless the suite asks for it
+    metrics = list(dict.fromkeys([*suite.metrics, *there]))
     body = [f"<h1>{escape(heading)}</h1>"]
     body += [f'<p class="note">{escape(note)}</p>' for note in ([suite.about] if suite.about else []) + list(notes)]
     body.append(_cards(whole, metrics))
@@ -85,7 +86,7 @@ def write_report(heading: str, notes: Sequence[str], suite: Suite, outcomes: Seq
     )
 
 
-def _cards(whole: Summary, metrics: Iterable[Metric | str]) -> str:
+def _cards(whole: Summary, metrics: Iterable[str]) -> str:
     cards = [
         (f"{whole.success:.1%}", f"success of {whole.episodes - whole.failures} played",
          f"[{whole.success_low:.1%}, {whole.success_high:.1%}]"),
@@ -133,7 +134,7 @@ def _distributions(played: Sequence[Outcome], whole: Summary) -> str:
     charts = "".join(
         f"<figure>{histogram(values, title=name)}<figcaption>{name} per episode</figcaption></figure>"
         for name, values in shown.items()
-        if values
+        if len(set(values)) > 1
     )
     stops = _rows(["ended by", "episodes"], [[k, str(v)] for k, v in whole.stops.items()])
     return f'<h2>Distributions</h2><div class="charts">{charts}</div><h2>How episodes ended</h2>{stops}'

@@ -16,7 +16,8 @@ from eval_toys import written
 
 from agentrl.engines.base import Sampling
 from agentrl.engines.messages import MessageBook, as_native, as_text
-from agentrl.engines.openai import ChatClient, EndpointSettings, Pace, Reply, retry_after
+from agentrl.engines.openai import ChatClient, EndpointSettings, Reply
+from agentrl.engines.pace import Pace, retry_after
 from agentrl.errors import ConfigError, ContextOverflow, EngineError
 from agentrl.evaluation.command import main
 from agentrl.evaluation.record import Outcome
@@ -158,6 +159,30 @@ def test_contexts_reach_the_endpoint(tmp_path: Path) -> None:
         evaluate(tmp_path, server.url, "--trial.episodes", "4", "--trial.context", "window", env="Sums")
         assert len(server.asked) == 16
         assert max(len(body["messages"]) for body in server.asked) == 2  # instructions and one prompt per step
+
+
+def test_a_context_that_the_policy_edits(tmp_path: Path) -> None:
+    def pruning(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str | list[tuple[str, str]]:
+        told = " ".join(str(m.get("content")) for m in messages)
+        if "Deleted r1" in told:
+            return "done"
+        if "[r1]" in told:
+            return [("prune_context", '{"memory": "three", "delete_ids": ["r1"]}')]
+        return [("add", '{"a": 1, "b": 2}'), ("add", '{"a": 3, "b": 4}')]
+
+    with ChatServer(pruning) as server:
+        flags = ("--trial.episodes", "1", "--trial.context", "memory")
+        (found,) = evaluate(tmp_path, server.url, *flags, env="Sums")
+    assert [line.sent for line in found.transcript] == [
+        ('[{"name": "add", "arguments": {"a": 1, "b": 2}}]', '[{"name": "add", "arguments": {"a": 3, "b": 4}}]'),
+        (),
+        ("done",),
+    ]
+    assert {t["function"]["name"] for t in server.asked[0]["tools"]} == {"add", "prune_context"}
+    for body in server.asked:  # every call has its result and every result its call, also after a deletion
+        made = [c["id"] for m in body["messages"] for c in m.get("tool_calls", ())]
+        assert made == [m["tool_call_id"] for m in body["messages"] if m["role"] == "tool"]
+    assert "[r2] 7" in str(server.asked[-1]["messages"]) and "[r1] 3" not in str(server.asked[-1]["messages"])
 
 
 def test_settings_reach_the_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

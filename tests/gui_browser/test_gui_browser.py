@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,11 @@ from agentrl.envs.gui.browser.chromium import chromium
 pytestmark = pytest.mark.usefixtures("browser")
 
 
-def play(seed: int, **settings: Any) -> tuple[bool, int, int]:
+def play(real: GuiBrowser, simulated: Gui, seed: int) -> tuple[bool, int, int]:
     """The expert in both at once: whether it won in Chromium, observations, and how many were equal.
 
     A password is shown by the simulator and not by a browser.
     """
-    simulated, real = Gui(**settings), GuiBrowser(**settings)
     shown, other = simulated.reset(seed=seed)[0], real.reset(seed=seed)[0]
     seen, equal, won = 1, int(shown == other), False
     for _ in range(real.max_turns):
@@ -36,30 +36,35 @@ def play(seed: int, **settings: Any) -> tuple[bool, int, int]:
         assert info["valid"], (seed, action, other)
         if over:
             break
-    real.close()
     return won, seen, equal
+
+
+def play_all(seeds: Iterable[int], **settings: Any) -> list[tuple[bool, int, int]]:
+    simulated, real = Gui(**settings), GuiBrowser(**settings)
+    try:
+        return [play(real, simulated, seed) for seed in seeds]
+    finally:
+        real.close()
 
 
 @pytest.mark.parametrize(("level", "seeds"), [(0, 8), (1, 8), (2, 4), (3, 3), (4, 2)])
 def test_the_expert_wins_and_sees_the_same(level: int, seeds: int) -> None:
-    for seed in range(seeds):
-        won, seen, equal = play(seed, level=level)
-        assert won, (level, seed)
-        assert seen == equal, (level, seed)
+    for seed, (won, seen, equal) in enumerate(play_all(range(seeds), level=level)):
+        assert won, seed
+        assert seen == equal, seed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("level", range(5))
 def test_the_expert_wins_nearly_all(level: int) -> None:
-    results = [play(seed, level=level) for seed in range(1000, 1040)]
+    results = play_all(range(1000, 1040), level=level)
     assert np.mean([won for won, _, _ in results]) >= 0.95
     assert sum(equal for _, _, equal in results) >= 0.97 * sum(seen for _, seen, _ in results)
 
 
 @pytest.mark.parametrize("prompt", ["functions", "ui_r1"])
 def test_other_forms_of_actions(prompt: str) -> None:
-    for seed in range(3):
-        assert play(seed, prompt=prompt)[0]
+    assert all(won for won, _, _ in play_all(range(3), prompt=prompt))
 
 
 HOSTILE = [
@@ -78,11 +83,11 @@ HOSTILE = [
     "scroll sideways",
     "press F13",
     "press ctrl+w",
+    "press ctrl+t",
+    "press alt+ArrowLeft",
     "open NoSuchApp",
     "<script>alert(1)</script>",
     "x" * 1_000_000,
-    "drag 1 2",
-    "long_press 1",
 ]
 
 
@@ -93,9 +98,6 @@ def test_hostile_actions_change_nothing_and_are_answered() -> None:
     before = env.state_key()
     for action in HOSTILE:
         shown, reward, over, cut, info = env.step(action)
-        if action.startswith("long_press") or action == "drag 1 2" or action == "press ctrl+w":
-            env.restore(env.snapshot())  # real input, which may do what it does in a browser
-            continue
         assert info["valid"] is False, action[:30]
         assert (reward, over, cut) == (0.0, False, False)
         assert env.state_key() == before and len(shown) < 4000, action[:30]
@@ -135,7 +137,7 @@ def test_environments_in_threads_of_their_own() -> None:
     results: list[bool] = []
 
     def one(seed: int) -> None:
-        results.append(play(seed, level=1)[0])
+        results.append(play_all([seed], level=1)[0][0])
 
     threads = [threading.Thread(target=one, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -147,21 +149,14 @@ def test_environments_in_threads_of_their_own() -> None:
 
 def test_a_browser_that_dies_is_an_error_and_the_next_episode_has_another() -> None:
     env = GuiBrowser(level=1)
-    env.reset(seed=0)
-    os.killpg(chromium().pid, signal.SIGKILL)
-    with pytest.raises(BrowserError):
-        for _ in range(20):
+    for _ in range(2):
+        env.reset(seed=0)
+        os.killpg(chromium().pid, signal.SIGKILL)
+        with pytest.raises(BrowserError):
             env.step("click 1")
-            env.reset(seed=0)
-            os.killpg(chromium().pid, signal.SIGKILL)
-    won = False
-    env.reset(seed=0)
-    for _ in range(env.max_turns):
-        _, _, over, _, info = env.step(str(env.expert()))
-        won = info["won"]
-        if over:
-            break
-    assert won
+        with pytest.raises(BrowserError, match="Reset the environment"):
+            env.step("click 1")
+    assert play(env, Gui(level=1), 0)[0]
     env.close()
     env.close()
 

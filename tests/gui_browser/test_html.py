@@ -84,7 +84,9 @@ def hostile(text: str) -> Screen:
     return show(text, Widget("screen", children=(group,)), status=text)
 
 
-@pytest.mark.parametrize("text", ['<script>alert("x")</script>', "\"'><img src=x onerror=1>", "</style></title>&lt;", "é 确定"])
+@pytest.mark.parametrize(
+    "text", ['<script>alert("x")</script>', "\"'><img src=x onerror=1>", "</style></title>&lt;", "é 确定"]
+)
 def test_text_is_never_markup(text: str) -> None:
     plain = [tag for tag, _ in Elements(document(hostile("a"), "a")).tags]
     found = Elements(document(hostile(text), text))

@@ -8,6 +8,7 @@ from typing import Any
 from agentrl.envs.gui.actions import KEYS, Action, Problem, Spot
 from agentrl.envs.gui.browser import acting, axtree
 from agentrl.envs.gui.browser.elements import Sight
+from agentrl.envs.gui.browser.errors import BrowserError
 from agentrl.envs.gui.browser.page import Page, Tab
 from agentrl.envs.gui.html.render import body, document
 from agentrl.envs.gui.machine import Machine, Outcome
@@ -42,6 +43,15 @@ class Display:
         if kind != "none":
             machine.outcomes.append(machine.act_behind(Action(kind, spot, text)))
         return body(machine.screen(), machine.outcomes[-1].note if machine.outcomes else "")
+
+    def check(self, tab: Tab) -> None:
+        """See that the page still is the one that shows the device.
+
+        Raises:
+            BrowserError: it was lost, and another one is empty.
+        """
+        if self._loaded is not tab:
+            raise BrowserError("The page of this episode was lost. Reset the environment.")
 
     def screenshot(self) -> bytes:
         """What the page shows, as PNG."""
@@ -114,10 +124,12 @@ class PagedMachine(Machine):
             if action is None or action.kind in BESIDE:
                 await display.show(tab, self.screen())
             elif action.kind == "back":
+                display.check(tab)
                 await tab.page.evaluate(
                     "() => new Promise(done => { addEventListener('popstate', done, {once: true}); history.back(); })"
                 )
             else:
+                display.check(tab)
                 refused = await acting.perform(tab, action, self.sight, display.page.size)
             await tab.page.evaluate("() => window.flush()")
             return refused, _titled(await axtree.look(tab, all_numbered=False))

@@ -71,7 +71,7 @@ class MiniWob(TextEnv):
         NoBrowser: no Chromium is installed.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"]}
+    metadata = {"render_modes": ["ansi", "rgb_array"]}  # noqa: RUF012  (Gymnasium's)
     demonstrations: ClassVar[tuple[int, int]] = (1000, 4)
     instructions = INSTRUCTIONS
 
@@ -112,7 +112,7 @@ class MiniWob(TextEnv):
     def shown(self) -> Shown:
         """Where this episode stands."""
         if self._shown is None:
-            raise EnvError("MiniWob has no episode yet. Call reset(seed=...) first.")
+            raise EnvError("MiniWob has no episode. Call reset(seed=...) first.")
         return self._shown
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
@@ -160,6 +160,7 @@ class MiniWob(TextEnv):
             refused = await self._act(tab, action, before.sight)
             return (refused, *await miniwob_pages.look(tab, self._view))
 
+        self._shown = None  # there is no episode any more where the browser breaks
         refused, state, sight = self._page.do(work, f"carry out '{info['action'][:60]}'")
         note = refused.message if refused else ""
         self._shown = Shown(before.task, state, sight, sight if self._view == "axtree" else None, note)

@@ -68,7 +68,7 @@ class Page:
         return self._open is not None and self._open[0].alive and not self._open[1].page.is_closed()
 
     def do(self, work: Work[T], what: str) -> T:
-        """Do something with the page, opening it first where it is not.
+        """Do something with the page, opening it first where it was not or was closed.
 
         Args:
             work: What to do.
@@ -78,10 +78,11 @@ class Page:
             BrowserError: the page or the browser hung, crashed or broke. It is closed then; the next call opens
                 another.
         """
-        if not self.usable:
-            self.close()
+        if self._open is None:
             self._open = self._opened()
-        assert self._open is not None
+        elif not self.usable:
+            self.close()
+            raise BrowserError(f"Chromium or a page of it was gone when it was to {what}.")
         browser, tab = self._open
         try:
             return browser.call(work(tab), what, self.deadline_s)

@@ -87,8 +87,11 @@ def evaluate(config: EvalConfig) -> int:
         if store:
             finish(config, suite, outcomes, seconds)
             print(f"written to {config.out}")
-    if all(o.failure for o in outcomes):
-        print(f"error: every episode failed; the first one: {outcomes[0].failure}", file=sys.stderr)
+    first = outcomes[0].failure
+    if first and all(o.failure for o in outcomes):
+        print(
+            f"error: every episode failed; the first one at the stage '{first.stage}': {first.error}", file=sys.stderr
+        )
         return 1
     return 0
 

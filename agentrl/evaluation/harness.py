@@ -18,6 +18,7 @@ from agentrl.evaluation.suites import Part, Suite
 from agentrl.evaluation.summary import Summary, by_member
 from agentrl.rollout.loop import Task
 from agentrl.seeds import derive_seed
+from agentrl.trajectory import Stage
 
 __all__ = ["Summary", "by_member", "held_out", "jobs_of", "missing", "outcomes_of", "play"]
 
@@ -64,10 +65,11 @@ async def play(
     Args:
         players: By name of the part.
         concurrency: Episodes at once.
-        give_up: So many failures one after another end the evaluation; 0: none do.
+        give_up: So many failures one after another end the evaluation; 0: none do. Prompts that do not fit the
+            policy's context say nothing about what stands outside, and are not among them.
 
     Raises:
-        ConfigError, ContextOverflow: see `Player.play`. What ended before has been handed on.
+        ConfigError: see `Player.play`. What ended before has been handed on.
         EngineError: given up.
     """
     waiting = deque(jobs)
@@ -81,7 +83,8 @@ async def play(
             job = waiting.popleft()
             outcome = await players[job.part.name].play(job)
             on_end(outcome)
-            failed = failed + 1 if outcome.failure else 0
+            counts = outcome.failure is not None and outcome.failure.stage != Stage.PARSE
+            failed = failed + 1 if counts else 0
             if outcome.failure and give_up and failed >= give_up:
                 raise EngineError(
                     f"{failed} episodes in a row broke outside the policy, the last one at the stage "

@@ -29,6 +29,8 @@ from agentrl.seeds import derive_seed
 from agentrl.tokentree import TokenTree
 from agentrl.trajectory import Failure, Group, Stage, StopReason, Trajectory, Turn
 
+OVERFLOW = f"{ContextOverflow.__name__}:"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -60,7 +62,7 @@ class Player(Protocol):
         """Play an episode.
 
         Raises:
-            ConfigError, ContextOverflow: the evaluation cannot go on as it was asked for.
+            ConfigError: the evaluation cannot go on as it was asked for.
         """
         ...
 
@@ -84,9 +86,12 @@ class RolloutPlayer:
         group.trajectories.append(trajectory)
         episode = Episode(self.rollout, task, group, trajectory)
         reader = cast(Recording, episode.reader)
-        await episode.run()
-        if error := self.fatal():
-            raise error
+        try:
+            await episode.run()
+        except ContextOverflow as error:  # of the first prompt: this policy cannot play this task
+            trajectory.stop, trajectory.failure = StopReason.FAILED, Failure(Stage.PARSE, f"{OVERFLOW} {error}")
+        if fatal := self.fatal():
+            raise fatal
         _overflow(trajectory)
         usage = self.usage or (lambda g, t: Usage(tokens_said(g, t), tokens_read(g, t)))
         return outcome_of(
@@ -106,11 +111,12 @@ class RolloutPlayer:
 def _overflow(trajectory: Trajectory) -> None:
     """An engine that finds a prompt too long says so by `ContextOverflow`: the context is full, nothing broke."""
     failure = trajectory.failure
-    if failure is None or not failure.error.startswith(f"{ContextOverflow.__name__}:"):
+    if failure is None or not failure.error.startswith(OVERFLOW):
         return
-    if not trajectory.turns:
-        raise ContextOverflow(failure.error.partition(": ")[2])
-    trajectory.stop, trajectory.failure = StopReason.CONTEXT_FULL, None
+    if trajectory.turns:
+        trajectory.stop, trajectory.failure = StopReason.CONTEXT_FULL, None
+    else:
+        trajectory.failure = Failure(Stage.PARSE, failure.error)
 
 
 class _Broke(Exception):

@@ -95,6 +95,7 @@ class Problem(NamedTuple):
     """Why a reply is no action, for the policy to read."""
 
     message: str
+    """One sentence or two."""
 
 
 def parse(reply: str) -> Action | Problem:

@@ -28,12 +28,15 @@ class Episode(NamedTuple):
     """Everything that a snapshot holds. All of it is immutable."""
 
     task: Task
+    """What is to be done."""
     state: State
+    """Where the device stands."""
     shown: str
     """The last observation."""
     steps: int = 0
     """Replies so far."""
     won: bool = False
+    """The goal is reached."""
     progress: float = 0.0
     """The largest share of what is wanted that was there, and nothing else changed."""
 
@@ -212,6 +215,7 @@ class Gui(TextEnv):
         return self.episode
 
     def restore(self, snapshot: Any) -> None:
+        """Go to a snapshot, of this or a like environment."""
         if not isinstance(snapshot, Episode):
             raise NotForkable(f"Gui cannot restore a {type(snapshot).__name__}; give what snapshot() returned.")
         self._episode = snapshot

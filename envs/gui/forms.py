@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from agentrl.envs.gui.actions import KINDS, NOWHERE, Action, Problem, Spot, check, parse, quoted, write
+from agentrl.envs.gui.actions import KINDS, NOWHERE, Action, Problem, Spot, parse, quoted, write
 from agentrl.envs.gui.calls import TEXT_OF, arguments, called
 from agentrl.envs.gui.widgets import Screen
 from agentrl.rewards import ui_r1
@@ -89,6 +89,7 @@ def placed(action: Action, screen: Screen) -> Action:
     """An action by element as one by place: the middle of the element's box."""
 
     def place(at: Spot) -> Spot:
+        """The middle of an element."""
         return at if at.id is None or screen.find(at.id) is None else Spot(None, *screen.box(at.id).centre)
 
     return Action(action.kind, place(action.spot), action.text, place(action.to))

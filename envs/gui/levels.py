@@ -30,6 +30,7 @@ class Level:
     slips: float = 1.0
     """How often the demonstrator errs, in the measure of `agentrl.envs.gui.expert.Slips`."""
     max_turns: int
+    """Turn limit: about twice what the expert needs at most."""
 
 
 LEVELS: dict[int, Level] = {

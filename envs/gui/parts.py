@@ -16,6 +16,7 @@ class Page(NamedTuple):
     """What an app shows."""
 
     title: str
+    """The app, and where in it."""
     items: Sequence[Widget]
     """These scroll, where there are more than the screen has rows."""
     top: Sequence[Widget] = ()

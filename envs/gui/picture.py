@@ -74,13 +74,16 @@ class _Pen:
         self.draw = draw
 
     def rectangle(self, box: Box, fill: str | None, outline: str | None = None, radius: int = 0) -> None:
+        """A box, with round corners."""
         edges = (box.x, box.y, box.x + box.width - 1, box.y + box.height - 1)
         self.draw.rounded_rectangle(edges, min(radius, box.height // 2), fill=fill, outline=outline)
 
     def circle(self, x: int, y: int, radius: int, fill: str | None, outline: str | None = None) -> None:
+        """A circle about a point."""
         self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=outline)
 
     def line(self, points: list[tuple[int, int]], colour: str, width: int = 1) -> None:
+        """Through points."""
         self.draw.line(points, fill=colour, width=width)
 
     def write(self, box: Box, text: str, colour: str = INK, align: str = "left", bold: bool = False) -> None:

@@ -20,7 +20,9 @@ class Dialog(NamedTuple):
     """A window over the page, which has to be answered first."""
 
     title: str
+    """What it is about."""
     text: str
+    """What it says."""
     buttons: tuple[tuple[str, str, Callable[[Any], Any]], ...]
     """Of each: name, key, and what it does to the state once the dialog is closed."""
 
@@ -52,7 +54,9 @@ class State(NamedTuple):
     """Where the device stands."""
 
     data: Data
+    """What is stored."""
     world: World
+    """What does not change."""
     path: Path = HOME
     """The page."""
     draft: Mapping[str, str] = {}

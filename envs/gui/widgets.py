@@ -38,9 +38,13 @@ class Box(NamedTuple):
     """A rectangle, in pixels from the viewport's left upper corner."""
 
     x: int
+    """From the left."""
     y: int
+    """From the top."""
     width: int
+    """To the right."""
     height: int
+    """Downwards."""
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -80,6 +84,7 @@ class Screen:
     """What is on the display. Made by `show`."""
 
     title: str
+    """The app, and where in it."""
     root: Widget
     """A container with role ``screen``, or the open ``dialog``."""
     status: str = ""

@@ -17,10 +17,13 @@ class Entry(NamedTuple):
     """One field of a form."""
 
     name: str
+    """What stands beside it."""
     kind: str
     """``text``, ``email``, ``choice``, ``day``, ``radio`` or ``box``."""
     options: tuple[str, ...] = ()
+    """Of ``choice`` and ``radio``."""
     required: bool = False
+    """Whether the form cannot be sent without it."""
 
 
 FORMS: dict[str, tuple[Entry, ...]] = {

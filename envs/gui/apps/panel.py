@@ -29,7 +29,9 @@ class Part(NamedTuple):
     once a part of one is typed); ``search`` (a field by which links appear); ``spot`` (a field whose focus counts);
     ``submit``."""
     name: str
+    """What it is called, or says."""
     options: tuple[str, ...] = ()
+    """What can be chosen, or the buttons of a ``post``."""
     tab: str = ""
     """The tab that it stands in."""
     section: str = ""
@@ -40,9 +42,13 @@ class Panel(NamedTuple):
     """A small page."""
 
     title: str
+    """Of the page."""
     parts: tuple[Part, ...]
+    """In order."""
     tabs: tuple[str, ...] = ()
+    """Names of its tabs."""
     sections: tuple[str, ...] = ()
+    """Names of its sections."""
 
     def focused(self, state: State, widget: Widget) -> State:
         """What focusing a widget does: it ends the task where there is a ``spot``."""

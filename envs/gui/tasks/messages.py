@@ -20,6 +20,7 @@ def sent(to: str, subject: str, body: str) -> Want:
 
 
 def mail_delete(b: Builder) -> Task:
+    """Put a mail into the trash."""
     id, sender, subject = _inbox(b)
     text = b.say(
         "mail_delete",
@@ -31,6 +32,7 @@ def mail_delete(b: Builder) -> Task:
 
 
 def mail_flag(b: Builder) -> Task:
+    """Flag a mail."""
     id, sender, subject = _inbox(b)
     text = b.say(
         "mail_flag",
@@ -42,6 +44,7 @@ def mail_flag(b: Builder) -> Task:
 
 
 def mail_archive(b: Builder) -> Task:
+    """Move a mail to another folder."""
     id, sender, subject = _inbox(b)
     text = b.say(
         "mail_archive",
@@ -53,6 +56,7 @@ def mail_archive(b: Builder) -> Task:
 
 
 def mail_reply(b: Builder) -> Task:
+    """Answer a mail."""
     id, sender, subject = _inbox(b)
     body = b.one(words.REPLIES)
     text = b.say(
@@ -66,6 +70,7 @@ def mail_reply(b: Builder) -> Task:
 
 
 def mail_forward(b: Builder) -> Task:
+    """Send a mail on to somebody."""
     body, to = b.one(words.BODIES), b.person()
     id, sender, subject = _inbox(b, body=body)
     text = b.say(
@@ -79,6 +84,7 @@ def mail_forward(b: Builder) -> Task:
 
 
 def mail_compose(b: Builder) -> Task:
+    """Write a mail."""
     to, subject, body = b.person(), b.one(words.SUBJECTS), b.one(words.REPLIES)
     b.mails()
     text = b.say(
@@ -93,6 +99,7 @@ def mail_compose(b: Builder) -> Task:
 
 
 def mail_question(b: Builder) -> Task:
+    """Answer with what a mail says."""
     city = b.one(words.CITIES)
     id, sender, subject = _inbox(b, body=f"We meet in {city}.")
     text = b.say(
@@ -104,6 +111,7 @@ def mail_question(b: Builder) -> Task:
 
 
 def event_add(b: Builder) -> Task:
+    """Put an event into the calendar."""
     b.events()
     titles = {e["title"] for e in b.rows("events").values()}
     title = b.one([t for t in words.EVENTS if t not in titles])
@@ -122,6 +130,7 @@ def event_add(b: Builder) -> Task:
 
 
 def event_delete(b: Builder) -> Task:
+    """Take an event out of the calendar."""
     id = b.one(list(map(str, b.events())))
     e = b.rows("events")[int(id)]
     text = b.say(
@@ -133,6 +142,7 @@ def event_delete(b: Builder) -> Task:
 
 
 def event_move(b: Builder) -> Task:
+    """Change an event's time."""
     id = b.one(list(map(str, b.events())))
     e = b.rows("events")[int(id)]
     taken = {other["time"] for other in b.rows("events").values() if other["day"] == e["day"]}
@@ -147,6 +157,7 @@ def event_move(b: Builder) -> Task:
 
 
 def event_question(b: Builder) -> Task:
+    """Answer with an event's time."""
     e = b.rows("events")[b.rng.choice(b.events())]
     text = b.say(
         "event_question",
@@ -156,6 +167,7 @@ def event_question(b: Builder) -> Task:
 
 
 def contact_add(b: Builder) -> Task:
+    """Save a contact."""
     b.contacts()
     name, phone = b.person(), b.phone()
     text = b.say(
@@ -169,6 +181,7 @@ def contact_add(b: Builder) -> Task:
 
 
 def contact_phone(b: Builder) -> Task:
+    """Change somebody's phone."""
     id = b.rng.choice(b.contacts())
     phone = b.phone()
     text = b.say(
@@ -181,6 +194,7 @@ def contact_phone(b: Builder) -> Task:
 
 
 def contact_delete(b: Builder) -> Task:
+    """Delete a contact, which has to be confirmed."""
     id = b.rng.choice(b.contacts())
     text = b.say(
         "contact_delete",
@@ -191,6 +205,7 @@ def contact_delete(b: Builder) -> Task:
 
 
 def contact_question(b: Builder) -> Task:
+    """Answer with somebody's phone."""
     id = b.rng.choice(b.contacts())
     c = b.rows("contacts")[id]
     text = b.say(
@@ -201,6 +216,7 @@ def contact_question(b: Builder) -> Task:
 
 
 def contact_email(b: Builder) -> Task:
+    """Change somebody's email."""
     id = b.rng.choice(b.contacts())
     c = b.rows("contacts")[id]
     name = b.one(words.LOGINS)

@@ -35,6 +35,7 @@ def _written(to: str, subject: str, body: str, want: int) -> tuple[Aim, Want]:
 
 
 def mail_to_contact(b: Builder) -> Task:
+    """Save the person whose phone a mail tells."""
     b.contacts()
     name, phone = b.person(), b.phone()
     read, sender, subject = _mailed(b, f"The phone of {name} is {phone}.")
@@ -48,6 +49,7 @@ def mail_to_contact(b: Builder) -> Task:
 
 
 def mail_to_event(b: Builder) -> Task:
+    """Enter the event that a mail announces."""
     b.events()
     title, (day, time) = b.one(words.EVENTS), b.free()
     read, sender, subject = _mailed(b, f"{title} is on {day} at {time}.")
@@ -61,6 +63,7 @@ def mail_to_event(b: Builder) -> Task:
 
 
 def mail_to_setting(b: Builder) -> Task:
+    """Set what a mail asks to be set."""
     id = b.rng.choice([id for id in b.settings() if b.rows("settings")[id]["options"]])
     s = b.rows("settings")[id]
     value = b.one([o for o in s["options"] if o != s["value"]])
@@ -75,6 +78,7 @@ def mail_to_setting(b: Builder) -> Task:
 
 
 def mail_to_file(b: Builder) -> Task:
+    """Rename the file that a mail wants renamed."""
     id = b.rng.choice(b.files())
     f = b.rows("files")[id]
     new = b.one([n for n in words.FILES if n not in {other["name"] for other in b.rows("files").values()}])
@@ -89,6 +93,7 @@ def mail_to_file(b: Builder) -> Task:
 
 
 def note_to_shop(b: Builder) -> Task:
+    """Order what a note lists."""
     ids = b.products()
     name = b.rows("products")[(id := b.rng.choice(ids))]["name"]
     note = b.notes([name])[0]
@@ -102,6 +107,7 @@ def note_to_shop(b: Builder) -> Task:
 
 
 def note_within_budget(b: Builder) -> Task:
+    """Order what a note lists and the money suffices for."""
     ids = b.rng.sample(b.products(), 3)
     products = b.rows("products")
     ids.sort(key=lambda id: products[id]["price"])
@@ -119,6 +125,7 @@ def note_within_budget(b: Builder) -> Task:
 
 
 def event_to_mail(b: Builder) -> Task:
+    """Mail the time of an event."""
     e = b.rows("events")[b.rng.choice(b.events())]
     b.mails()
     to = b.person()
@@ -132,6 +139,7 @@ def event_to_mail(b: Builder) -> Task:
 
 
 def contact_to_mail(b: Builder) -> Task:
+    """Mail somebody's phone."""
     id = b.rng.choice(b.contacts())
     c = b.rows("contacts")[id]
     b.mails()
@@ -146,6 +154,7 @@ def contact_to_mail(b: Builder) -> Task:
 
 
 def event_to_booking(b: Builder) -> Task:
+    """Book a room for the day of an event."""
     e = b.rows("events")[b.rng.choice(b.events())]
     city, guest = b.one(FORMS["Booking"][0].options), b.person()
     aim, want = form_aim("Booking", {"City": city, "Day": e["day"], "Guest": guest}, 0)
@@ -159,6 +168,7 @@ def event_to_booking(b: Builder) -> Task:
 
 
 def contact_to_form(b: Builder) -> Task:
+    """Register somebody with the email that the contacts have."""
     c = b.rows("contacts")[(id := b.rng.choice(b.contacts()))]
     held = {"Name": c["Name"], "Email": c["Email"], "I agree": "yes"}
     aim, want = form_aim("Registration", held, 0)
@@ -170,6 +180,7 @@ def contact_to_form(b: Builder) -> Task:
 
 
 def announce(b: Builder) -> Task:
+    """An event, a contact and a reply, all from one mail."""
     b.events()
     b.contacts()
     title, (day, time) = b.one(words.EVENTS), b.free()
@@ -189,6 +200,7 @@ def announce(b: Builder) -> Task:
 
 
 def errand(b: Builder) -> Task:
+    """Shop by a note, check it off, and report by mail."""
     products = b.rows("products") if b.products() else {}
     name = products[(id := b.rng.choice(list(products)))]["name"]
     note = b.notes([name])[0]
@@ -213,6 +225,7 @@ def errand(b: Builder) -> Task:
 
 
 def travel(b: Builder) -> Task:
+    """Book what a mail needs on the day that the calendar has, and reply."""
     e = b.rows("events")[b.rng.choice(b.events())]
     city, guest = b.one(FORMS["Booking"][0].options), b.person()
     read, sender, subject = _mailed(b, f"I come to {city} for {e['title']}. The guest is {guest}.")
@@ -228,6 +241,7 @@ def travel(b: Builder) -> Task:
 
 
 def introduce(b: Builder) -> Task:
+    """Move a file, then mail somebody's phone."""
     c = b.rows("contacts")[(id := b.rng.choice(b.contacts()))]
     file = b.rng.choice(b.files())
     f = b.rows("files")[file]

@@ -41,6 +41,7 @@ def _submit(b: Builder, kind: str, text: str, title: str, parts: Sequence[Part],
 
 
 def click_button(b: Builder) -> Task:
+    """One button of several."""
     names = b.pick(words.BUTTONS)
     name = b.one(names)
     panel = Panel("Buttons", tuple(Part("button", n) for n in names))
@@ -48,6 +49,7 @@ def click_button(b: Builder) -> Task:
 
 
 def click_link(b: Builder) -> Task:
+    """One link of several."""
     names = b.pick(words.CITIES)
     name = b.one(names)
     panel = Panel("Links", tuple(Part("link", n) for n in names))
@@ -55,6 +57,7 @@ def click_link(b: Builder) -> Task:
 
 
 def click_dialog(b: Builder) -> Task:
+    """One button of a dialog."""
     names = b.pick(words.BUTTONS, 3)
     name = b.one(names)
 
@@ -65,6 +68,7 @@ def click_dialog(b: Builder) -> Task:
 
 
 def click_checkboxes(b: Builder) -> Task:
+    """Check some boxes, submit."""
     names = b.pick(words.ITEMS)
     some = b.pick(names, b.rng.randint(1, 2))
     chosen = [n for n in names if n in some]
@@ -73,6 +77,7 @@ def click_checkboxes(b: Builder) -> Task:
 
 
 def click_option(b: Builder) -> Task:
+    """Choose a radio button, submit."""
     options = tuple(b.pick(words.COLOURS, 4))
     value = b.one(options)
     return _submit(
@@ -86,6 +91,7 @@ def click_option(b: Builder) -> Task:
 
 
 def choose_list(b: Builder) -> Task:
+    """Select an option, submit."""
     options = tuple(b.pick(words.CITIES))
     value = b.one(options)
     text = f"Select {value} as City, then submit."
@@ -93,6 +99,7 @@ def choose_list(b: Builder) -> Task:
 
 
 def choose_date(b: Builder) -> Task:
+    """Select a day and a month, submit."""
     day, month = b.one([str(n) for n in (1, 5, 10, 15, 20, 25)]), b.one(words.MONTHS)
     parts = [Part("choice", "Day", ("1", "5", "10", "15", "20", "25")), Part("choice", "Month", words.MONTHS)]
     text = f"Select {day} {month}, then submit."
@@ -100,6 +107,7 @@ def choose_date(b: Builder) -> Task:
 
 
 def enter_text(b: Builder) -> Task:
+    """Fill one field, submit."""
     value = b.one(words.LOGINS)
     name = b.one(["Comment", "Code", "Word", "Title", "Answer"])
     text = f"Enter {value} as {name}, then submit."
@@ -107,6 +115,7 @@ def enter_text(b: Builder) -> Task:
 
 
 def login_user(b: Builder) -> Task:
+    """Fill name and password, submit."""
     user, secret = b.one(words.LOGINS), b.one(words.SECRETS)
     parts = [Part("field", "Username"), Part("secret", "Password")]
     text = f"Log in as {user} with password {secret}."
@@ -114,6 +123,7 @@ def login_user(b: Builder) -> Task:
 
 
 def fill_form(b: Builder) -> Task:
+    """Fill two fields of three, submit."""
     name, city = b.one(words.FIRST), b.one(words.CITIES)
     parts = [Part("field", "Name"), Part("field", "City"), Part("field", "Club")]
     b.rng.shuffle(parts)
@@ -122,6 +132,7 @@ def fill_form(b: Builder) -> Task:
 
 
 def copy_text(b: Builder) -> Task:
+    """Copy what the page says into a field, submit."""
     value = b.one(words.CLUBS)
     parts = [Part("text", f"Code: {value}"), Part("field", "Copy")]
     others = [
@@ -133,6 +144,7 @@ def copy_text(b: Builder) -> Task:
 
 
 def set_slider(b: Builder) -> Task:
+    """Set a slider, submit."""
     options = ("0", "20", "40", "60", "80", "100")
     name, value = b.one(["Volume", "Speed", "Size", "Heat"]), b.one(options[1:])
     text = f"Set {name} to {value}, then submit."
@@ -140,12 +152,14 @@ def set_slider(b: Builder) -> Task:
 
 
 def add_numbers(b: Builder) -> Task:
+    """Add two numbers, submit."""
     x, y = b.rng.randint(1, 9), b.rng.randint(1, 9)
     parts = [Part("text", f"{x} plus {y}"), Part("field", "Sum")]
     return _submit(b, "add_numbers", "Solve the problem, then submit.", "Sum", parts, [("Sum", str(x + y))])
 
 
 def focus_text(b: Builder) -> Task:
+    """Click into a field."""
     names = b.pick(words.TABS, 3)
     name = b.one(names)
     panel = Panel("Fields", tuple(Part("spot", n) for n in names))
@@ -154,6 +168,7 @@ def focus_text(b: Builder) -> Task:
 
 
 def click_tab(b: Builder) -> Task:
+    """A link in one of three tabs."""
     tabs = b.pick(words.TABS, 3)
     tab = b.one(tabs)
     links = b.pick(words.CLUBS, 6)
@@ -165,6 +180,7 @@ def click_tab(b: Builder) -> Task:
 
 
 def expand_section(b: Builder) -> Task:
+    """A link in a section that has to be expanded."""
     sections = b.pick(words.TABS, 3)
     links = b.pick(words.CLUBS, 6)
     parts = tuple(Part("link", name, section=sections[i % 3]) for i, name in enumerate(links))
@@ -176,6 +192,7 @@ def expand_section(b: Builder) -> Task:
 
 
 def post_button(b: Builder) -> Task:
+    """One of the buttons at somebody's post."""
     people = b.pick(words.FIRST, 3)
     acts = b.pick(["Like", "Share", "Reply", "Save", "Hide", "Report"], 2)
     person, act = b.one(people), b.one(acts)
@@ -186,6 +203,7 @@ def post_button(b: Builder) -> Task:
 
 
 def search_open(b: Builder) -> Task:
+    """Search, then open one of the results."""
     kind = b.one(words.COLOURS)
     goods = b.pick([g for goods in words.GOODS.values() for g in goods], 3)
     names = [f"{kind} {good}" for good in goods]
@@ -196,6 +214,7 @@ def search_open(b: Builder) -> Task:
 
 
 def use_autocomplete(b: Builder) -> Task:
+    """Type the beginning, take an offer, submit."""
     letter = b.one([c for c in "abcdefghijklmnoprstw" if sum(w[0] == c for w in words.LOGINS + words.SECRETS) >= 3])
     names = b.pick([w for w in words.LOGINS + words.SECRETS if w[0] == letter], 3)
     name = b.one(names)
@@ -209,6 +228,7 @@ def use_autocomplete(b: Builder) -> Task:
 
 
 def read_table(b: Builder) -> Task:
+    """Answer with an entry of a table."""
     people, cities = b.pick(words.FIRST, 4), b.pick(words.CITIES, 4)
     person = b.one(people)
     parts = tuple(Part("text", f"{p}: {c}") for p, c in zip(people, cities, strict=True))

@@ -22,6 +22,7 @@ def _file(b: Builder) -> tuple[int, str, str]:
 
 
 def file_delete(b: Builder) -> Task:
+    """Put a file into the trash."""
     id, name, folder = _file(b)
     text = b.say(
         "file_delete",
@@ -34,6 +35,7 @@ def file_delete(b: Builder) -> Task:
 
 
 def file_rename(b: Builder) -> Task:
+    """Give a file another name."""
     id, name, folder = _file(b)
     new = b.one([n for n in words.FILES if n not in {f["name"] for f in b.rows("files").values()}])
     text = b.say(
@@ -47,6 +49,7 @@ def file_rename(b: Builder) -> Task:
 
 
 def file_move(b: Builder) -> Task:
+    """Move a file to another folder."""
     id, name, folder = _file(b)
     to = b.one([f["name"] for f in b.rows("folders").values() if f["name"] != folder])
     text = b.say(
@@ -60,6 +63,7 @@ def file_move(b: Builder) -> Task:
 
 
 def file_restore(b: Builder) -> Task:
+    """Take a file out of the trash."""
     b.files(trashed=True)
     id, f = b.rng.choice(list(where(b.data, "files", folder="Trash")))
     text = b.say(
@@ -71,6 +75,7 @@ def file_restore(b: Builder) -> Task:
 
 
 def setting_switch(b: Builder) -> Task:
+    """Turn a setting on or off."""
     id = b.rng.choice([id for id in b.settings() if not b.rows("settings")[id]["options"]])
     s = b.rows("settings")[id]
     new = "off" if s["value"] == "on" else "on"
@@ -85,6 +90,7 @@ def setting_switch(b: Builder) -> Task:
 
 
 def setting_select(b: Builder) -> Task:
+    """Set a setting to an option."""
     id = b.rng.choice([id for id in b.settings() if b.rows("settings")[id]["options"]])
     s = b.rows("settings")[id]
     new = b.one([o for o in s["options"] if o != s["value"]])
@@ -115,6 +121,7 @@ def shop_aims(products: list[int], quantity: str, delivery: str, want: int) -> l
 
 
 def shop_buy(b: Builder) -> Task:
+    """Order so many of a product."""
     id = b.rng.choice(b.products())
     name = b.rows("products")[id]["name"]
     quantity, delivery = b.one(["1", "2", "3"]), b.one(["standard", "express"])
@@ -130,6 +137,7 @@ def shop_buy(b: Builder) -> Task:
 
 
 def shop_cheapest(b: Builder) -> Task:
+    """Order what costs least."""
     ids = b.products()
     id = min(ids, key=lambda i: b.rows("products")[i]["price"])
     text = b.say(
@@ -140,6 +148,7 @@ def shop_cheapest(b: Builder) -> Task:
 
 
 def shop_question(b: Builder) -> Task:
+    """Answer with a price."""
     p = b.rows("products")[b.rng.choice(b.products())]
     text = b.say(
         "shop_question",
@@ -149,6 +158,7 @@ def shop_question(b: Builder) -> Task:
 
 
 def note_check(b: Builder) -> Task:
+    """Check an item of a note, or uncheck it."""
     b.notes()
     id, item = b.rng.choice(list(where(b.data, "items", done=False)) or list(b.rows("items").items()))
     new = not item["done"]
@@ -166,6 +176,7 @@ def note_check(b: Builder) -> Task:
 
 
 def note_add(b: Builder) -> Task:
+    """Add an item to a note."""
     note = b.rng.choice(b.notes())
     there = {i["text"] for i in b.rows("items").values()}
     item = b.one([i for i in words.ITEMS if i not in there] or words.LOGINS)
@@ -180,6 +191,7 @@ def note_add(b: Builder) -> Task:
 
 
 def note_new(b: Builder) -> Task:
+    """Make a note."""
     b.notes()
     title = b.one([t for t in words.LISTS if t not in {n["title"] for n in b.rows("notes").values()}])
     text = b.say("note_new", t=title)
@@ -188,6 +200,7 @@ def note_new(b: Builder) -> Task:
 
 
 def note_delete(b: Builder) -> Task:
+    """Delete a note, which has to be confirmed."""
     note = b.rng.choice(b.notes())
     text = b.say(
         "note_delete",
@@ -215,6 +228,7 @@ def form_aim(title: str, held: dict[str, str], want: int) -> tuple[Aim, Want]:
 
 
 def form_register(b: Builder) -> Task:
+    """Fill in a registration."""
     name, country = b.person(), b.one(FORMS["Registration"][2].options)
     held = {"Name": name, "Email": email(name), "Country": country, "I agree": "yes"}
     aim, want = form_aim("Registration", held, 0)
@@ -228,6 +242,7 @@ def form_register(b: Builder) -> Task:
 
 
 def form_survey(b: Builder) -> Task:
+    """Fill in a survey."""
     service, again = b.one(["good", "fair", "poor"]), b.one(["yes", "no", "maybe"])
     aim, want = form_aim("Survey", {"Service": service, "Again": again}, 0)
     text = b.say(
@@ -239,6 +254,7 @@ def form_survey(b: Builder) -> Task:
 
 
 def form_booking(b: Builder) -> Task:
+    """Book a room."""
     city, day, guest = b.one(FORMS["Booking"][0].options), b.one(b.days), b.person()
     held = {"City": city, "Day": day, "Guest": guest}
     extra = ""

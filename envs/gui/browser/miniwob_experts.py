@@ -304,7 +304,7 @@ def inbox(utterance: str, sight: Sight) -> Move | None:
 
 def social_media(utterance: str, sight: Sight) -> Move | None:
     user, button = said(r'user (@\w+), click on the "(.*)" button', utterance)
-    if found := called(sight, button, "text", "menuitem", "link", "button"):
+    if found := called(sight, button, "text") or called(sight, f"{button} {user}", "text"):
         return click(found)
     icons = {"Reply": "reply", "Retweet": "retweet", "Like": "like"}
     at = next(i for i, e in enumerate(sight.elements) if e.name == user)

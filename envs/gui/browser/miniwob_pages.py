@@ -25,15 +25,25 @@ STYLE = """
 *, *::before, *::after { transition: none !important; animation: none !important; caret-color: transparent !important; }
 """
 """Hides what is not part of a task, and what moves by itself."""
-START = """([seed, mode, limit, style]) => {
+START = """async ([seed, mode, limit, style]) => {
   const sheet = document.createElement('style');
   sheet.textContent = style;
   document.head.append(sheet);
+  window.__pictures = [];
+  for (const sheet of document.querySelectorAll('style')) {
+    for (const [, url] of sheet.textContent.matchAll(/url\\(['"]?([^'")]+)/g)) {
+      const picture = new Image();
+      picture.src = url;
+      window.__pictures.push(picture);
+    }
+  }
+  await Promise.allSettled(window.__pictures.map(picture => picture.decode()));
   Math.seedrandom(seed);
   core.setDataMode(mode);
   if (limit) core.EPISODE_MAX_TIME = limit;
   core.startEpisodeReal();
 }"""
+"""Loads pictures that appear under the mouse beforehand: a click misses what changes its size while they load."""
 READY = "() => WOB_TASK_READY"
 STATE = """() => {
   const said = core.getUtterance();

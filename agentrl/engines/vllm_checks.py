@@ -57,20 +57,25 @@ def check_settings(config: Mapping[str, Any], where: str) -> None:
         )
 
 
-def check_tied(config: Mapping[str, Any], root: str, where: str) -> None:
-    """Refuse a CPU server whose head is tied to the embedding, where its folder can be read here.
+def check_folder(config: Mapping[str, Any], root: str, where: str, *, vocabulary: int) -> None:
+    """Look into the folder that a server was started with, where it can be read here.
 
     Raises:
-        ConfigError: this build would keep the old head after an update.
+        ConfigError: another vocabulary; or, on a CPU, a head tied to the embedding, which this build would keep as it
+            was after an update.
     """
-    device = config.get("device_config") or {}
-    if "cpu" not in str(device.get("device_type") or device.get("device") or "").lower():
-        return
     try:
         served = json.loads((Path(root) / "config.json").read_text())
     except (OSError, ValueError):
         return
-    if served.get("tie_word_embeddings"):
+    if served.get("vocab_size", vocabulary) != vocabulary:
+        raise ConfigError(
+            f"{where} has a model of {served['vocab_size']} tokens, the policy has {vocabulary}: another model or "
+            "tokenizer. Start it with the folder or the name that is given as --model."
+        )
+    device = config.get("device_config") or {}
+    on_cpu = "cpu" in str(device.get("device_type") or device.get("device") or "").lower()
+    if on_cpu and served.get("tie_word_embeddings"):
         raise ConfigError(
             f"{where} runs on a CPU with an output head that is tied to the embedding; this build of vLLM would keep "
             "the old head after an update. Start it with: agentrl serve-vllm, which serves an untied copy."

@@ -1,4 +1,8 @@
-"""Meeting a vLLM server: what it is, and whether it will do for this run."""
+"""Meeting a vLLM server: what it is, and whether it will do for this run.
+
+Nothing is sampled before it has weights of this run: an earlier one may have left it paused, or with half an update,
+and the model must not be run then.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 
 from agentrl.engines import vllm_wire as wire
 from agentrl.engines.base import Sampling
-from agentrl.engines.vllm_checks import check_settings, check_tied, check_version
+from agentrl.engines.vllm_checks import check_folder, check_settings, check_version
 from agentrl.engines.vllm_http import Refused, Server
 from agentrl.errors import ConfigError
 
@@ -33,10 +37,9 @@ async def meet(server: Server, tokenizer: Any, vocabulary: int) -> ConfigError |
         server.max_context = int(served.get("max_model_len") or 0)
         server.info = (await _info(server))["vllm_config"]
         check_settings(server.info, f"The server {server}")
-        check_tied(server.info, str(served.get("root")), f"The server {server}")
+        check_folder(server.info, str(served.get("root")), f"The server {server}", vocabulary=vocabulary)
         await _check_tokenizer(server, tokenizer)
         await _find_route(server)
-        await _check_vocabulary(server, vocabulary)
     except ConfigError as error:
         return error
     except (KeyError, IndexError, TypeError) as error:
@@ -83,8 +86,13 @@ async def _find_route(server: Server) -> None:
             log.warning("%s was started without --enable-scale-out; /v1/completions is used instead.", server)
 
 
-async def _check_vocabulary(server: Server, vocabulary: int) -> None:
-    """The policy's last token must be known, and the one after it must not."""
+async def check_vocabulary(server: Server, vocabulary: int) -> None:
+    """The policy's last token must be known, and the one after it must not. The server must have whole weights.
+
+    Raises:
+        ConfigError: that is not so.
+        EngineError: no answer.
+    """
     body = wire.generate_body if server.generates else wire.completions_body
     path = "/inference/v1/generate" if server.generates else "/v1/completions"
 

@@ -23,7 +23,7 @@ from agentrl.engines import vllm_wire as wire
 from agentrl.engines.base import Completion, Sampling, nothing
 from agentrl.engines.vllm_checks import compare
 from agentrl.engines.vllm_http import Line, Refused, Server, Unreachable, all_of
-from agentrl.engines.vllm_meeting import meet
+from agentrl.engines.vllm_meeting import check_vocabulary, meet
 from agentrl.engines.vllm_routing import Router
 from agentrl.engines.weight_sync import Sync
 from agentrl.errors import AgentRLError, ConfigError, EngineError
@@ -208,7 +208,9 @@ class VllmServers:
         if not any(server.usable for server in self.servers):
             self.version = -1
             told = " ".join(dict.fromkeys(str(error) for error in errors.values()))
-            raise EngineError(f"no vLLM server took the weights of version {version}. {told}")
+            raise EngineError(
+                f"no vLLM server took the weights of version {version}; is it serving the model of --model? {told}"
+            )
         if self._comparisons < COMPARED:
             self.check(weights)
 
@@ -222,7 +224,10 @@ class VllmServers:
             EngineError: a server is too far from the learner.
             ConfigError: exact entropies are wanted and not there.
         """
-        self._find_entropy()
+        if not self._comparisons:
+            usable = [s for s in self.servers if s.usable]
+            self._raise_first(self.call(all_of(usable, lambda s: check_vocabulary(s, self.vocabulary))))
+            self._find_entropy()
         found = []
         for server in [s for s in self.servers if s.usable]:
 

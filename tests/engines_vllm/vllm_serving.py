@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -38,7 +40,9 @@ def start_server(folder: Path, log: Path, *words: str) -> tuple[str, subprocess.
     command = [sys.executable, "-m", "agentrl", "serve-vllm", str(folder), "--port", str(port), *words]
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=env, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, env=env, start_new_session=True, preexec_fn=_die_with_parent
+        )
     url = f"http://127.0.0.1:{port}"
     until = time.monotonic() + START_S
     while time.monotonic() < until:
@@ -51,6 +55,12 @@ def start_server(folder: Path, log: Path, *words: str) -> tuple[str, subprocess.
             time.sleep(1)
     stop_server(process)
     pytest.fail(f"the server did not start:\n{log.read_text()[-3000:]}")
+
+
+def _die_with_parent() -> None:
+    """A test run that is killed leaves no server behind (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL)
 
 
 def stop_server(process: subprocess.Popen[bytes]) -> None:

@@ -11,10 +11,12 @@ episode has come back. The composition of each batch is then a function of the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,11 @@ class Engine(Protocol):
     """Most tokens of prompt and completion together."""
     vocabulary: int
     """Number of token ids."""
-    exact_entropy: bool
-    """Whether entropies are those of the full distribution; else they are a named approximation, or None."""
+
+    @property
+    def exact_entropy(self) -> bool:
+        """Whether entropies are those of the full distribution; else they are a named approximation, or None."""
+        ...
 
     async def sample(self, ids: Sequence[int], sampling: Sampling) -> Completion:
         """Continue ``ids``.
@@ -86,6 +91,28 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Release everything."""
         ...
+
+
+@dataclass(frozen=True)
+class Together:
+    """How the engines of several training processes agree; one process needs nothing."""
+
+    leads: bool = True
+    """Whether this process is the first, which gives weights out."""
+    sharded: bool = False
+    """Whether each process holds a part of the weights only."""
+    together: Callable[[Callable[[], Any]], list[Any]] | None = None
+    """Calls a function in each process, and gives the results of all to each."""
+
+    def agree(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives in the first process, in every process."""
+        if self.together is None:
+            return make()
+        found: T = self.together(lambda: make() if self.leads else None)[0]
+        return found
+
+
+ALONE = Together()
 
 
 @contextmanager

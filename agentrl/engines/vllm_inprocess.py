@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agentrl.engines import vllm_wire as wire
 from agentrl.engines.base import Completion, Sampling, nothing
 from agentrl.engines.vllm_checks import compare
@@ -93,7 +95,7 @@ class VllmInProcess:
         self.entropy = wire.Entropy("exact" if entropy == "auto" else entropy, topk)  # type: ignore[arg-type]
         self.folder = sync_folder(None)
         self.counters: dict[str, float] = dict.fromkeys(COUNTED, 0.0)
-        self._adapters = has_adapters(model)
+        self._model, self._adapters = model, has_adapters(model)
         self._base_loaded = self._asleep = self._compared = self.closed = False
         self._broken = ""
         self._names = itertools.count()
@@ -163,14 +165,18 @@ class VllmInProcess:
     # ---- weights --------------------------------------------------------------------------------
 
     def load(self, weights: Any, version: int) -> None:
-        """Take the weights of the learner's model, in place, between two steps.
+        """Take the weights of the learner's model as they are now, in place, between two steps.
+
+        Args:
+            weights: That model, to compare with.
+            version: What `Completion.version` will say.
 
         Raises:
             EngineError: it broke in the middle, or the first comparison with the learner failed; nothing is sampled
                 until a later `load` ends.
         """
-        self._order(lambda: self._load(weights, version), self.deadline_s)
-        if not self._compared:
+        self._order(lambda: self._load(version), self.deadline_s)
+        if not self._compared and isinstance(weights, torch.nn.Module):  # in parts it cannot be run by one process
             self.check(weights)
 
     def rest(self) -> None:
@@ -183,18 +189,18 @@ class VllmInProcess:
 
         self._order(sleep, self.deadline_s)
 
-    def _load(self, weights: Any, version: int) -> None:
+    def _load(self, version: int) -> None:
         local = self.local
         self.version = -1
         try:
             if self._asleep:
                 local.wake("weights")
             if not (self._adapters and self._base_loaded):
-                local.load(iter(WeightSource(weights)))
+                local.load(iter(WeightSource(self._model)))
                 self._base_loaded = True
             if self._adapters:
                 path = self.folder / f"adapters-{version}"
-                save_adapters(weights, path)
+                save_adapters(self._model, path)
                 local.load_adapters(ADAPTER, str(path))
                 self._forget_adapters(path)
             local.label(self.labels.of(version))

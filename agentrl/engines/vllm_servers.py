@@ -1,13 +1,16 @@
 """Sampling by vLLM servers.
 
-    engine = VllmServers(["http://gpu1:8000"], model, max_context=4096, vocabulary=151936, sync=sync)
-    engine.load(model, version=0)           # weights go out; the first time the servers are compared with the learner
+    engine = VllmServers(["http://gpu1:8000"], max_context=4096, vocabulary=151936)
+    engine.sync = FilesSync(WeightSource(model), Path("/dev/shm/x"), engine.call)
+    engine.load(model, version=0)           # weights go out; the first times the servers are compared with the learner
     completion = await engine.sample(ids, Sampling(max_tokens=64, stop_ids=frozenset({2}), session=7))
 
 Requests of a session go to one server, so that its prefix cache hits; when a server is lost they go to another one.
 New weights: every server is paused, keeping what it is at, gets them, is told their label, and goes on; what is
 sampled across that moment says so token by token (`Completion.versions`). Until an update has ended on a server
 nothing is sampled there.
+
+Of several training processes each samples, and the first one gives the weights out.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+import torch
+
 from agentrl.engines import vllm_wire as wire
-from agentrl.engines.base import Completion, Sampling, nothing
+from agentrl.engines.base import ALONE, Completion, Sampling, Together, nothing
 from agentrl.engines.vllm_checks import compare
 from agentrl.engines.vllm_http import Line, Refused, Server, Unreachable, all_of
 from agentrl.engines.vllm_meeting import check_vocabulary, meet
@@ -46,6 +51,7 @@ class VllmServers:
         sample_s: Seconds for one completion.
         mismatch_limit: See `compare`; None: any mismatch will do.
         transport: In place of the network, for tests.
+        world: How several training processes agree.
 
     Raises:
         ConfigError: no address, or a server that cannot be used; says how to start it.
@@ -66,13 +72,15 @@ class VllmServers:
         sample_s: float = 600.0,
         mismatch_limit: float | None = 0.2,
         transport: Any = None,
+        world: Together = ALONE,
     ) -> None:
         if not urls:
             raise ConfigError("engine.vllm.servers: give the address of a server at least.")
         self.max_context, self.vocabulary = max_context, vocabulary
         self.deadline_s, self.sample_s, self.mismatch_limit = deadline_s, sample_s, mismatch_limit
         self.version = -1
-        self.labels = wire.Labels(secrets.token_hex(4))
+        self.world = world
+        self.labels = wire.Labels(world.agree(lambda: secrets.token_hex(4)))
         self.entropy = wire.Entropy("topk", topk)
         self.sync: Sync | None = None
         """How weights get there; set before the first `load`."""
@@ -174,20 +182,34 @@ class VllmServers:
     # ---- weights --------------------------------------------------------------------------------
 
     def load(self, weights: Any, version: int) -> None:
-        """Send the learner's weights, as they are now, to all servers that can be reached.
+        """Send the learner's weights, as they are now, to all servers that can be reached; by all processes at once.
 
         Servers that cannot be reached are left out, with a warning, as long as one can; they take part again once
         an update reaches them.
 
         Args:
-            weights: The learner's model; what is sent was fixed when `sync` was made.
+            weights: The learner's model, to compare with; what is sent was fixed when `sync` was made.
             version: What `Completion.version` will say.
 
         Raises:
             EngineError: no server took them; nothing is sampled until a later `load` ends.
         """
         assert self.sync is not None, "set engine.sync first"
-        label = self.labels.of(version)
+        if not self.world.leads:
+            self.version = -1
+            self.sync.follow()
+        told = self.world.agree(lambda: self._publish(self.labels.of(version), version))
+        for server in self.servers:
+            server.usable = server.url not in told
+        self.version = version
+        if self._comparisons < COMPARED:
+            if self.world.leads and isinstance(weights, torch.nn.Module) and not self.world.sharded:
+                self.check(weights)
+            self.entropy = self.world.agree(lambda: self.entropy)
+
+    def _publish(self, label: str, version: int) -> dict[str, str]:
+        """What `load` does in the first process; returns the addresses that did not take the weights, and why."""
+        assert self.sync is not None
         errors = self._each(self.servers, lambda s: s.post("/pause", mode="keep", clear_cache="false"))
         here = [server for server in self.servers if server not in errors]
         try:
@@ -205,14 +227,13 @@ class VllmServers:
             server.usable = server not in errors
             if not server.usable:
                 log.warning("%s has not taken the weights of version %d: %s", server, version, errors[server])
-        if not any(server.usable for server in self.servers):
+        if len(errors) == len(self.servers):
             self.version = -1
             told = " ".join(dict.fromkeys(str(error) for error in errors.values()))
             raise EngineError(
                 f"no vLLM server took the weights of version {version}; is it serving the model of --model? {told}"
             )
-        if self._comparisons < COMPARED:
-            self.check(weights)
+        return {server.url: str(error) for server, error in errors.items()}
 
     def check(self, model: Any) -> tuple[float, float | None]:
         """Compare every server with the learner, whose weights they have; finds out how entropies are had.

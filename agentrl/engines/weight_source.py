@@ -48,6 +48,13 @@ class WeightSource:
             whole = gather() if callable(gather) else tensor
             yield name, whole.detach().to(self._dtype(tensor))
 
+    def gather(self) -> None:
+        """Take part in putting tensors together that lie in parts in several processes; whole ones are left alone."""
+        for _, tensor in self._named():
+            whole = getattr(tensor, "full_tensor", None)
+            if callable(whole):
+                whole()
+
     def held_names(self) -> None:
         """Every process has a share of all (vLLM's protocol)."""
 

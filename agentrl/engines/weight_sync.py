@@ -40,6 +40,10 @@ class Sync(Protocol):
         """Give the current weights to paused servers; returns those it did not work for."""
         ...
 
+    def follow(self) -> None:
+        """What the other training processes do meanwhile: their part in putting weights together."""
+        ...
+
     def close(self) -> None:
         """Release files and connections."""
         ...
@@ -98,6 +102,10 @@ class FilesSync:
         await server.post("/start_weight_update")
         await server.post("/update_weights", {"update_info": {"path": str(path / "model.safetensors")}})
         await server.post("/finish_weight_update", {"weight_version": label})
+
+    def follow(self) -> None:
+        """See `Sync.follow`."""
+        self.source.gather()
 
     def _write(self, label: str) -> Path:
         from safetensors.torch import save_file
@@ -163,6 +171,9 @@ class AdapterSync:
         await server.post("/update_weight_version", {"new_version": label})
         server.model = ADAPTER
 
+    def follow(self) -> None:
+        """Adapters are whole in every process."""
+
     def close(self) -> None:
         """Nothing is left behind."""
 
@@ -207,6 +218,10 @@ class TransferSync:
             if server in failed:
                 self._drop(server)  # a group in which a call broke is of no use any more
         return failed
+
+    def follow(self) -> None:
+        """See `Sync.follow`."""
+        self.source.gather()
 
     def _open(self, server: Server) -> None:
         client = ControlClient(server, self.call)

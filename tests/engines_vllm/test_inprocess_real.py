@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_an_update_that_breaks_in_the_middle_is_told_and_mended(
 
     with monkeypatch.context() as patched:
         patched.setattr(WeightSource, "__iter__", broken)
-        with pytest.raises(EngineError, match="did not take the weights of version 3.*device is gone"):
+        with pytest.raises(EngineError, match=r"did not take the weights of version 3.*device is gone"):
             engine.load(model, 3)
     with pytest.raises(EngineError, match="load them first"):
         asyncio.run(engine.sample(PROMPT, Sampling(4)))
@@ -149,7 +150,7 @@ def test_what_we_call_of_vllm_is_there(engine: VllmInProcess) -> None:
             theirs = names(getattr(clients.HTTPVLLMWeightSyncClient, name))
             assert names(getattr(ControlClient, name)) == theirs, name
     assert isinstance(ControlClient.__new__(ControlClient), VLLMWeightSyncClient)
-    assert [f for f in ParamMeta.__dataclass_fields__] == [f for f in Piece.__dataclass_fields__]
+    assert list(ParamMeta.__dataclass_fields__) == list(Piece.__dataclass_fields__)
     assert {"metadata", "__iter__", "held_names"} <= set(vars(WeightSource)) & set(vars(Theirs))
     llm = engine.local.engine
     assert names(llm.sleep)[:1] == ["level"] and names(llm.wake_up)[:1] == ["tags"]
@@ -158,7 +159,6 @@ def test_what_we_call_of_vllm_is_there(engine: VllmInProcess) -> None:
 
     spec = importlib.util.find_spec("vllm.v1.worker.gpu.sample.logprob")
     assert spec is not None and spec.origin is not None
-    with open(spec.origin) as file:
-        text = file.read()
+    text = Path(spec.origin).read_text()
     assert "def compute_topk_scores(\n    logits: torch.Tensor,\n    num_logprobs: int," in text
     assert "logits_mode: bool = False" in text

@@ -22,7 +22,8 @@ import torch
 from agentrl.algorithms import Steps
 from agentrl.algorithms.steps import History
 from agentrl.config import Config
-from agentrl.engines.torch_engine import TorchEngine
+from agentrl.engines.base import Together
+from agentrl.engines.making import make_engine
 from agentrl.env import EVAL_SEED_BASE, TextEnv
 from agentrl.errors import AgentRLError, RunError, TrainingError
 from agentrl.evaluation.harness import Summary, by_member, held_out, outcomes_of
@@ -62,14 +63,15 @@ class Trainer:
         dtype = pick_dtype(config.model.dtype, device)
         self.history: History = {}
         needs_reference = "ref_logprobs" in config.algo.needs
-        self.engine = TorchEngine(
+        self.engine = make_engine(
+            config.engine,
             policy.model,
             max_context=policy.max_context,
-            max_slots=config.engine.slots,
+            tokenizer=policy.tokenizer,
             dtype=dtype,
-            deterministic=config.engine.deterministic,
+            world=Together(world.leads, world.sharded, world.together),
         )
-        if world.sharded:
+        if world.sharded and config.engine.name == "torch":
             self.engine.load(dict(policy.model.state_dict()), step)  # weights of its own, before the learner's are cut
         self.learner = Learner(
             policy.model,
@@ -79,10 +81,13 @@ class Trainer:
             critic=config.algo.critic(),
             world=world,
         )
-        self.exact = dtype == torch.float32 and config.rollout.top_p == 1 and config.rollout.top_k == 0
+        plain = config.rollout.top_p == 1 and config.rollout.top_k == 0
+        self.exact = dtype == torch.float32 and plain and config.engine.name == "torch"
         self.pools = {split: WorkerPool(partial(config.env.make, split=split)) for split in ("train", "eval")}
         self._started = time.monotonic()
         self._first_step = step
+        if config.engine.name != "torch":  # it does not share the learner's weights
+            self.publish(step)
 
     def rollout(self, split: str, *, temperature: float) -> Rollout:
         """How episodes of a split are played with the current weights."""
@@ -156,7 +161,9 @@ class Trainer:
         values = rollout_metrics(groups, seconds=seconds) | anchor_metrics(Steps.of(groups))
         values["dropped_groups"] = float(len(groups) - len(kept))
         with _undivided():  # half an update, or one without its line, must not be saved
+            self.engine.rest()
             values |= self.learn(kept, number)
+            self._check_mismatch(values)
             curriculum.remember(groups, self.history)
             self.publish(number)
             self.step = number
@@ -232,6 +239,16 @@ class Trainer:
         groups = self.world.joined(self.world.together(play))
         self.display.finish()
         return groups, self.world.first(lambda: time.perf_counter() - started)
+
+    def _check_mismatch(self, values: dict[str, float]) -> None:
+        """Stop where the engine's log-probabilities have come too far from the learner's."""
+        limit, gap = self.config.engine.vllm.mismatch_limit, values.get("engine_gap", 0.0)
+        if self.config.engine.name == "vllm" and limit is not None and gap > limit:
+            raise TrainingError(
+                f"vLLM's log-probabilities differ from the learner's by {gap:.3f} nats in the mean, more than the "
+                f"{limit:g} of --engine.vllm.mismatch-limit. Use --model.dtype and the servers' --dtype alike, "
+                f"--engine.vllm.fp32-head, top_p=1 and top_k=0; continue with --resume {self.run.path}"
+            )
 
     def publish(self, version: int) -> None:
         """Give the engine the weights as they are now."""

@@ -109,7 +109,7 @@ class Gui(TextEnv):
         self._boxes = prompt == "ui_r1" if boxes is None else boxes
         self.instructions = forms.INSTRUCTIONS[prompt]
         self.reads_reasoning = prompt == "ui_r1"
-        self.reward_range = (-step_cost * self.max_turns, 2.0 if reward == "ui_r1" else 1.0)
+        self.reward_range = (0.0 - step_cost * self.max_turns, 2.0 if reward == "ui_r1" else 1.0)
         self.tools = [tool.schema for tool in TOOLS.values()] if prompt == "functions" else []
         self._episode: Episode | None = None
         self.machine: Machine

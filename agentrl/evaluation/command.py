@@ -7,10 +7,11 @@ import contextlib
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agentrl.errors import AgentRLError, ConfigError, RunError
+from agentrl.errors import AgentRLError, ConfigError, MissingExtra, RunError
 from agentrl.evaluation import harness, rescore
 from agentrl.evaluation.lineup import Lineup
 from agentrl.evaluation.output import finish, tell
@@ -67,6 +68,10 @@ def main(argv: Sequence[str]) -> int:
 def evaluate(config: EvalConfig) -> int:
     """Play what is missing, write and tell the results. Returns the exit status."""
     suite = config.asked()
+    if config.inspect and config.out is None:
+        raise ConfigError("--inspect writes into the folder of the results: give --out DIR as well.")
+    if config.inspect and find_spec("inspect_ai") is None:
+        raise MissingExtra("inspect-ai", "inspect")
     for part in suite.parts:  # a wrong environment is told before anything starts
         part.env_settings().make(split=part.split).close()
     jobs = harness.jobs_of(suite, config.trial.seed)
@@ -89,9 +94,7 @@ def evaluate(config: EvalConfig) -> int:
             print(f"written to {config.out}")
     first = outcomes[0].failure
     if first and all(o.failure for o in outcomes):
-        print(
-            f"error: every episode failed; the first one at the stage '{first.stage}': {first.error}", file=sys.stderr
-        )
+        print(f"error: every episode failed, the first one at '{first.stage}': {first.error}", file=sys.stderr)
         return 1
     return 0
 
@@ -117,6 +120,8 @@ def _play(
         async def run() -> None:
             async with lineup as players:
                 await harness.play(jobs, players, on_end, concurrency=_lanes(config), give_up=t.give_up)
+            if lineup.client and lineup.client.retries:
+                print(f"{lineup.client.retries} requests were tried again", file=sys.stderr)
 
         try:
             asyncio.run(run())

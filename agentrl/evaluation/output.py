@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from agentrl.evaluation.policies import text_policy
 from agentrl.evaluation.record import Outcome
@@ -56,7 +57,7 @@ def summary_json(config: EvalConfig, suite: Suite, outcomes: Sequence[Outcome], 
     def plain(found: dict[str, Summary]) -> dict[str, Any]:
         return {name: asdict(one) for name, one in found.items()}
 
-    return {
+    whole: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
         "suite": suite.model_dump(mode="json"),
         "finished": True,
@@ -65,6 +66,16 @@ def summary_json(config: EvalConfig, suite: Suite, outcomes: Sequence[Outcome], 
         "members": plain(by(outcomes, lambda o: o.member)),
         "kinds": {p.name: plain(by([o for o in outcomes if o.part == p.name], lambda o: o.kind)) for p in suite.parts},
     }
+    return cast(dict[str, Any], _finite(whole))
+
+
+def _finite(tree: Any) -> Any:
+    """With null for what is not known, which JSON has no number for."""
+    if isinstance(tree, dict):
+        return {key: _finite(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def finish(config: EvalConfig, suite: Suite, outcomes: Sequence[Outcome], seconds: float) -> None:

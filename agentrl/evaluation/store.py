@@ -80,6 +80,8 @@ class Store:
         if was:
             before, after = _flat({k: was[k] for k in now}), _flat(now)
             differ = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k) and _matters(k))
+            if _same_endpoint(before, after) and "config.model.name" in differ:
+                differ.remove("config.model.name")
             if differ:
                 told = "; ".join(f"{k.partition('.')[2]} was {before.get(k)}, is {after.get(k)}" for k in differ[:4])
                 raise RunError(
@@ -151,6 +153,12 @@ def _repair(path: Path) -> None:
 
 def _matters(key: str) -> bool:
     return NOT_COMPARED.fullmatch(key) is None
+
+
+def _same_endpoint(was: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether two configurations ask the same model, named by ``--endpoint.served``, perhaps at another address."""
+    urls = all(str(one.get("config.model.name")).startswith(("http://", "https://")) for one in (was, now))
+    return urls and bool(now.get("config.endpoint.served"))
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

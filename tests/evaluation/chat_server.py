@@ -94,7 +94,7 @@ class ChatServer:
         elif fault == "no json":
             await self._send(writer, 200, whole[: len(whole) // 2])
         elif fault == "slow":
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(6)
             await self._send(writer, 200, whole)
         elif fault == "other model":
             await self._send(writer, 200, json.dumps({**self.reply(body), "model": "cheap-model"}))

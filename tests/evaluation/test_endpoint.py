@@ -23,7 +23,7 @@ from agentrl.evaluation.command import main
 from agentrl.evaluation.record import Outcome
 from agentrl.evaluation.store import read
 
-QUICK = ["--endpoint.request_deadline", "0.6", "--trial.concurrency", "16"]
+QUICK = ["--endpoint.request_deadline", "2", "--trial.concurrency", "16"]
 
 
 def numbers(text: str) -> list[int]:
@@ -68,12 +68,11 @@ def test_what_does_not_pass_is_a_failure_and_is_played_the_next_time(tmp_path: P
     def faulty(body: dict[str, Any]) -> str:
         return FAULTS[n // 3 % len(FAULTS)] if (n := numbers(body["messages"][-1]["content"])[0]) % 3 == 0 else "ok"
 
-    flags = ("--trial.episodes", "40", "--endpoint.tries", "2")
+    flags = ("--trial.episodes", "40", "--endpoint.tries", "2", "--endpoint.served", "toy-model")
     with ChatServer(even) as server:
         good = evaluate(tmp_path, server.url, *flags, out="good")
     with ChatServer(even, faulty) as server:
         broken = evaluate(tmp_path, server.url, *flags)
-        url = server.url
     lost = {o.task for o in good if numbers(o.opening)[0] % 3 == 0}
     assert 5 < len(lost) < 25
     for o in broken:
@@ -84,12 +83,7 @@ def test_what_does_not_pass_is_a_failure_and_is_played_the_next_time(tmp_path: P
     assert summary["failures"] == len(lost) and summary["broken"] == {"sample": len(lost)}
     assert summary["success"] == pytest.approx(sum(o.won for o in played) / len(played))
     assert summary["success_of_all"] == pytest.approx(sum(o.won for o in played) / 40)
-    with ChatServer(even) as server:  # another port: the address is part of what is evaluated
-        with pytest.raises(Exception, match="another evaluation"):
-            evaluate(tmp_path, server.url, *flags)
-        for name in ("config.toml", "summary.json"):
-            file = tmp_path / "out" / name
-            file.write_text(file.read_text().replace(url, server.url))
+    with ChatServer(even) as server:  # at another address, where the model may be another one, unless it is named
         again = evaluate(tmp_path, server.url, *flags)
         assert len(server.asked) == len(lost)  # only what was missing
     assert table(again) == table(good)
@@ -242,14 +236,24 @@ def test_an_unreachable_endpoint_is_told() -> None:
         ask("http://127.0.0.1:9/v1", served="m", tries=2)
 
 
-def test_retry_after() -> None:
+def test_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     assert retry_after({"retry-after": "3"}) == 3.0
     assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
     assert retry_after({"retry-after": "soon"}) is None
-    with ChatServer(even, chain(["429"], repeat("ok"))) as server:
-        started = time.monotonic()
+    pauses = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await real(0)
+
+    with ChatServer(even, chain(["429", "500", "500", "500"], repeat("ok"))) as server:
+        monkeypatch.setattr(asyncio, "sleep", sleep)
         ask(server.url, served="toy-model")
-        assert 0.05 <= time.monotonic() - started < 0.25  # as asked, not the usual half second
+        monkeypatch.undo()
+    asked, *backoff = [p for i, p in enumerate(pauses) if p > 0.06 or i == 0]
+    assert asked == 0.05  # as the server asks, then twice as long each time
+    assert all(0.5 * base <= p <= base for p, base in zip(backoff, (1.0, 2.0, 4.0), strict=True))
 
 
 def test_pace() -> None:
@@ -262,14 +266,14 @@ def test_pace() -> None:
         await asyncio.gather(*(one() for _ in range(requests)))
         return time.monotonic() - started
 
-    assert asyncio.run(run(Pace(), 50)) < 0.05
-    assert 0.35 < asyncio.run(run(Pace(rpm=600), 5)) < 0.6  # the first at once, four more after 0.1 s each
+    assert asyncio.run(run(Pace(), 50)) < 0.3
+    assert 0.35 < asyncio.run(run(Pace(rpm=600), 5)) < 2  # the first at once, four more after 0.1 s each
 
     async def in_turn() -> float:
         pace = Pace(tpm=6000)  # 100 tokens a second
         return sum([await run(pace, 1, tokens=20) for _ in range(3)])
 
-    assert 0.35 < asyncio.run(in_turn()) < 0.6
+    assert 0.35 < asyncio.run(in_turn()) < 2
 
 
 def test_messages_as_tokens() -> None:

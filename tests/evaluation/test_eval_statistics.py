@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import itertools
 import math
 
@@ -96,3 +98,9 @@ def test_clustered_intervals_cover_where_naive_ones_do_not() -> None:
             hits[name] += low <= 0.5 <= high
     assert hits["naive"] / trials < 0.75
     assert hits["wilson"] / trials > 0.91 and hits["bootstrap"] / trials > 0.9
+
+
+@pytest.mark.parametrize("name", ["evaluation.statistics", "evaluation.summary", "engines.pace"])
+def test_examples_in_docstrings(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"agentrl.{name}"))
+    assert found.attempted and not found.failed

@@ -76,8 +76,16 @@ def test_text_policies_survive_a_breaking_environment_and_play_the_rest_again(tm
 def test_nothing_but_failures_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken").touch()
     flags = ["--env", written(tmp_path, "Fragile"), "--env.broken", str(tmp_path / "broken"), "--model", "expert"]
-    assert main([*flags, "--trial.episodes", "1"]) == 1
+    assert main([*flags, "--trial.episodes", "1", "--out", str(tmp_path / "out")]) == 1
     assert "every episode failed" in capsys.readouterr().err
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=refuse)["summary"]
+    assert summary["failures"] == 1 and summary["score_low"] is None
+    with pytest.raises(ConfigError, match="give --out"):
+        main([*flags, "--inspect"])
 
 
 POLICY = """

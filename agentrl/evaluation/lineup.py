@@ -78,7 +78,7 @@ class Lineup:
 
     def _models(self) -> None:
         """One model for all parts; the embedded policy is made for each."""
-        from agentrl.engines.torch_engine import TorchEngine
+        from agentrl.engines.making import make_engine
         from agentrl.models import load_policy, pick_device, pick_dtype, quiet_libraries
 
         quiet_libraries()
@@ -92,9 +92,13 @@ class Lineup:
                     policy = _embedded(self.config, part, device)
                 else:
                     policy = load_policy(m.name, device=device, max_context=m.max_context)
-                slots = self.config.trial.concurrency
-                engine = TorchEngine(policy.model, max_context=policy.max_context, max_slots=slots, dtype=dtype)
+                how = self.config.engine
+                how = how.model_copy(update={"slots": min(how.slots, self.config.trial.concurrency)})
+                room, tokenizer = policy.max_context, policy.tokenizer
+                engine = make_engine(how, policy.model, max_context=room, tokenizer=tokenizer, dtype=dtype)
                 self._closing.append(engine.close)
+                if how.name != "torch":  # it does not share the model's weights
+                    engine.load(policy.model, 0)
                 made = engine, policy.renderer
             self.players[part.name] = RolloutPlayer(self._rollout(part, *made))
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agentrl.engines.openai import EndpointSettings
+from agentrl.engines.settings import EngineSettings
 from agentrl.envsettings import EnvSettings
 from agentrl.evaluation.suites import Part, Suite, load_suite
 from agentrl.rollout.contexts import ContextSettings
@@ -73,13 +74,14 @@ class EvalConfig(Section):
 
     env: EnvSettings = EnvSettings()
     suite: str | None = None
-    """A suite instead of one environment: core, webshop-500, alfworld-134, alfworld-140, tools, memory, or a TOML
-    file."""
+    """A suite instead of one environment: core, webshop-500, alfworld-134, alfworld-140, tools, memory, gui, or a
+    TOML file."""
     data: Path | None = None
     """The data that a suite needs."""
     limit: int | None = Field(None, ge=1)
     """Only the first tasks of each part of a suite, for a quick look."""
     model: Judged = Judged()
+    engine: EngineSettings = EngineSettings()
     endpoint: EndpointSettings = EndpointSettings()
     trial: Trial = Trial()
     out: Path | None = None

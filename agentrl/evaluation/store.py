@@ -31,7 +31,7 @@ Key = tuple[str, int, int]
 RESULTS, CONFIG, SUMMARY, REPORT = "results.jsonl", "config.toml", "summary.json", "report.html"
 NOT_COMPARED = re.compile(
     r"config\.(out|inspect|limit|data|model\.device|trial\.(concurrency|give_up|episodes|first|attempts)"
-    r"|endpoint\.(rpm|tpm|tries|key_env|price_in|price_out)|.*deadline)"
+    r"|engine\.slots|endpoint\.(rpm|tpm|tries|key_env|price_in|price_out)|.*deadline)"
     r"|suite\.(about|comparable|needs|metrics.*|parts\.\d+\.(tasks|first|attempts))"
 )
 """What may change when an evaluation goes on: what changes no episode, and how many there are."""

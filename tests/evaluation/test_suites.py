@@ -47,7 +47,7 @@ def test_suites_say_what_they_are(name: str) -> None:
 
 
 def test_core_suites_are_there() -> None:
-    assert {"core", "webshop-500", "alfworld-134", "alfworld-140", "tools", "memory"} <= set(names())
+    assert {"core", "webshop-500", "alfworld-134", "alfworld-140", "tools", "memory", "gui"} <= set(names())
 
 
 @pytest.mark.parametrize("name", ["webshop-500", "alfworld-134"])

@@ -48,6 +48,16 @@ CHOOSE = """function (wanted) {
   return 'done';
 }"""
 """Selects an option by what it says; in a list of several, besides those that are selected."""
+HIT = """function (points) {
+  const wanted = this.nodeType === 1 ? this : this.parentElement;
+  const found = points.map(([x, y]) => document.elementFromPoint(x, y));
+  const bare = found.findIndex(e => e && wanted.contains(e));
+  if (bare >= 0) return bare;
+  return Math.max(0, found.findIndex(e => e && (e.contains(wanted) || [...(wanted.labels || [])].includes(e))));
+}"""
+"""Which of some points shows the element and not what covers it; the first, where none does."""
+PARTS = (0.5, 0.25, 0.75, 0.1, 0.9)
+"""Where to look for such a point, as shares of width and height."""
 FRAMES = """() => new Promise(done => {
   const frame = window.__frame || window.requestAnimationFrame;
   frame(() => frame(() => done(true)));
@@ -121,8 +131,9 @@ async def _place(tab: Tab, spot: Spot, sight: Sight) -> tuple[float, float] | No
         return None
     if not quads:
         return None
-    quad = quads[0]
-    return sum(quad[::2]) / 4, sum(quad[1::2]) / 4
+    x, y, width, height = quads[0][0], quads[0][1], quads[0][4] - quads[0][0], quads[0][5] - quads[0][1]
+    points = [(x + a * width, y + b * height) for b in PARTS for a in PARTS]
+    return points[int(await _call(tab, element, HIT, points) or 0)]
 
 
 def _gone(spot: Spot) -> Refused:
@@ -221,7 +232,7 @@ async def pass_time(tab: Tab, milliseconds: float) -> None:
         await asyncio.sleep(milliseconds / 1000)
 
 
-async def _call(tab: Tab, element: Element, function: str, argument: str) -> Any:
+async def _call(tab: Tab, element: Element, function: str, argument: Any) -> Any:
     """Call a JavaScript function on an element."""
     from playwright.async_api import Error
 

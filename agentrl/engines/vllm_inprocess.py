@@ -142,18 +142,9 @@ class VllmInProcess:
             raise EngineError(self._broken)
         if self.version < 0 or self._asleep:
             raise EngineError("vLLM has no whole weights at the moment: load them first.")
-        room = self.max_context - len(ids)
-        if not ids or room <= 0 or sampling.max_tokens < 1:
-            raise EngineError(
-                f"a prompt of {len(ids)} tokens cannot be continued by {sampling.max_tokens} in a context of "
-                f"{self.max_context}."
-            )
-        if min(ids) < 0 or max(ids) >= self.vocabulary:
-            raise EngineError(
-                f"the prompt has ids from {min(ids)} to {max(ids)}; the model knows 0 to {self.vocabulary - 1}."
-            )
+        limit = wire.room(ids, sampling, max_context=self.max_context, vocabulary=self.vocabulary)
         loop = asyncio.get_running_loop()
-        params = wire.sampling_params(sampling, min(sampling.max_tokens, room), self.entropy)
+        params = wire.sampling_params(sampling, limit, self.entropy)
         job = _Job(f"agentrl-{next(self._names)}", list(ids), params, loop, loop.create_future())
         self._orders.put(lambda: self._add(job))
         try:

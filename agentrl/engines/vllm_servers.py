@@ -89,7 +89,7 @@ class VllmServers:
         self.servers = [Server(self.line, url, deadline_s=deadline_s) for url in dict.fromkeys(urls)]
         self.router = Router(self.servers)
         self._wanted_entropy = entropy
-        self._comparisons = 0
+        self._loads = 0
         try:
             self._raise_first(self.call(all_of(self.servers, lambda s: meet(s, tokenizer, vocabulary))))
         except BaseException:
@@ -117,23 +117,8 @@ class VllmServers:
         """
         if self.version < 0:
             raise EngineError("the vLLM servers have no weights of this run yet: load them first.")
-        limit = self._limit(ids, sampling)
+        limit = wire.room(ids, sampling, max_context=self.max_context, vocabulary=self.vocabulary)
         return await self.line.ask(self._sample(list(ids), sampling, limit))
-
-    def _limit(self, ids: Sequence[int], sampling: Sampling) -> int:
-        """How many tokens may come."""
-        room = self.max_context - len(ids)
-        if not ids:
-            raise EngineError("cannot continue an empty prompt.")
-        if room <= 0:
-            raise EngineError(f"a prompt of {len(ids)} tokens leaves no room in a context of {self.max_context}.")
-        if sampling.max_tokens < 1:
-            raise EngineError(f"max_tokens must be at least 1, not {sampling.max_tokens}.")
-        if min(ids) < 0 or max(ids) >= self.vocabulary:
-            raise EngineError(
-                f"the prompt has ids from {min(ids)} to {max(ids)}; the model knows 0 to {self.vocabulary - 1}."
-            )
-        return min(sampling.max_tokens, room)
 
     async def _sample(self, ids: list[int], sampling: Sampling, limit: int) -> Completion:
         """Ask one server after another until one answers; runs in the line's loop."""
@@ -202,10 +187,13 @@ class VllmServers:
         for server in self.servers:
             server.usable = server.url not in told
         self.version = version
-        if self._comparisons < COMPARED:
-            if self.world.leads and isinstance(weights, torch.nn.Module) and not self.world.sharded:
-                self.check(weights)
-            self.entropy = self.world.agree(lambda: self.entropy)
+        if self._loads < COMPARED:
+            try:
+                self.entropy = self.world.agree(lambda: self._look(weights))
+            except BaseException:
+                self.version = -1  # they are not to be sampled from
+                raise
+        self._loads += 1
 
     def _publish(self, label: str, version: int) -> dict[str, str]:
         """What `load` does in the first process; returns the addresses that did not take the weights, and why."""
@@ -235,30 +223,34 @@ class VllmServers:
             )
         return {server.url: str(error) for server, error in errors.items()}
 
+    def _look(self, model: Any) -> wire.Entropy:
+        """Try servers that have weights now; returns how entropies are had."""
+        if not self._loads:
+            usable = [s for s in self.servers if s.usable]
+            self._raise_first(self.call(all_of(usable, lambda s: check_vocabulary(s, self.vocabulary))))
+            self._find_entropy()
+        if isinstance(model, torch.nn.Module) and not self.world.sharded:  # in parts one process cannot run it
+            self.check(model)
+        return self.entropy
+
     def check(self, model: Any) -> tuple[float, float | None]:
-        """Compare every server with the learner, whose weights they have; finds out how entropies are had.
+        """Compare every server with the learner, whose weights they have.
 
         Returns:
             The largest mean differences (nats) of log-probabilities and entropies.
 
         Raises:
             EngineError: a server is too far from the learner.
-            ConfigError: exact entropies are wanted and not there.
         """
-        if not self._comparisons:
-            usable = [s for s in self.servers if s.usable]
-            self._raise_first(self.call(all_of(usable, lambda s: check_vocabulary(s, self.vocabulary))))
-            self._find_entropy()
         found = []
         for server in [s for s in self.servers if s.usable]:
 
             async def one(ids: list[int], sampling: Sampling, server: Server = server) -> Completion:
-                return await self._ask(server, ids, sampling, self._limit(ids, sampling), self.entropy)
+                return await self._ask(server, ids, sampling, sampling.max_tokens, self.entropy)
 
             exact = self.exact_entropy
             work = compare(one, model, where=str(server), limit=self.mismatch_limit, entropy_exact=exact)
             found.append(self.call(work))
-        self._comparisons += 1
         apart = [entropy for _, entropy in found if entropy is not None]
         return max(gap for gap, _ in found), max(apart) if apart else None
 

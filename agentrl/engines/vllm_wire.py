@@ -70,6 +70,24 @@ class ForeignWeights(EngineError):
     """Something was sampled with weights that this run did not send."""
 
 
+def room(ids: Sequence[int], sampling: Sampling, *, max_context: int, vocabulary: int) -> int:
+    """How many tokens may be sampled after ``ids``.
+
+    Raises:
+        EngineError: none, or the ids are not the model's.
+    """
+    left = max_context - len(ids)
+    if not ids:
+        raise EngineError("cannot continue an empty prompt.")
+    if left <= 0:
+        raise EngineError(f"a prompt of {len(ids)} tokens leaves no room in a context of {max_context}.")
+    if sampling.max_tokens < 1:
+        raise EngineError(f"max_tokens must be at least 1, not {sampling.max_tokens}.")
+    if min(ids) < 0 or max(ids) >= vocabulary:
+        raise EngineError(f"the prompt has ids from {min(ids)} to {max(ids)}; the model knows 0 to {vocabulary - 1}.")
+    return min(sampling.max_tokens, left)
+
+
 def sampling_params(sampling: Sampling, limit: int, entropy: Entropy) -> dict[str, Any]:
     """vLLM's ``SamplingParams`` as JSON: nothing is left to the server's defaults, the end is decided by ids alone."""
     return {

@@ -13,7 +13,7 @@ import pytest
 import agentrl
 from agentrl.envs.gui.browser import MiniWob
 from agentrl.envs.gui.browser.miniwob import chosen_tasks
-from agentrl.envs.gui.browser.miniwob_experts import EXPERTS, ONE_CLICK
+from agentrl.envs.gui.browser.scripts import EXPERTS, ONE_CLICK
 from agentrl.errors import ConfigError, EnvError, MissingExtra, UnknownName
 
 pytestmark = pytest.mark.usefixtures("browser")

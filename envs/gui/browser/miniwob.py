@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,10 +13,12 @@ from agentrl.env import EVAL_SEED_BASE, StepResult, TextEnv
 from agentrl.envs.gui.actions import Action, Problem, parse, write
 from agentrl.envs.gui.browser import acting, miniwob_pages
 from agentrl.envs.gui.browser.chromium import check_browser
-from agentrl.envs.gui.browser.elements import Element, Sight
-from agentrl.envs.gui.browser.miniwob_experts import EXPERTS, ONE_CLICK, Move
+from agentrl.envs.gui.browser.elements import Sight
 from agentrl.envs.gui.browser.miniwob_pages import HEIGHT, WIDTH, PageState
 from agentrl.envs.gui.browser.page import Page, Tab
+from agentrl.envs.gui.browser.scripts import EXPERTS, ONE_CLICK
+from agentrl.envs.gui.browser.scripts.moves import Move
+from agentrl.envs.gui.browser.snapshot import Box
 from agentrl.errors import ConfigError, EnvError, UnknownName
 
 VIEWS = ("axtree", "dom")
@@ -177,15 +179,24 @@ class MiniWob(TextEnv):
 
     def expert(self) -> str | None:
         """The next action of the task's script; None where there is none (see ``--env.task core``)."""
-        shown = self.shown
-        script = EXPERTS.get(shown.task)
-        if script is None or shown.state.done:
-            return None
-        tree = shown.tree
-        if tree is None:
-            tree = self._page.do(lambda tab: miniwob_pages.look(tab, "axtree"), "show its tree")[1]
-        move = script(shown.state.utterance, tree)
-        return self._said(move) if move else None
+        return self._said(self._move())
+
+    def noisy_expert(self, rng: np.random.Generator, slip: float = 0.15, hasty: float = 0.15) -> str | None:
+        """As `expert`, but at times, per action, it takes another element or drops a word (``slip``), or clicks the
+        last button although not all is done (``hasty``)."""
+        move = self._move()
+        if move is None or move.element is None:
+            return self._said(move)
+        tree, chance = self.shown.tree, rng.random()
+        assert tree is not None
+        buttons = [e for e in tree.elements if e.role in ("button", "link", "option")]
+        if chance < hasty and buttons:
+            move = Move("click", buttons[-1])
+        elif chance < hasty + slip and move.kind == "type":
+            move = move._replace(text=" ".join(move.text.split()[:-1]) or move.text[:-1])
+        elif chance < hasty + slip:
+            move = move._replace(element=tree.elements[int(rng.integers(len(tree.elements)))])
+        return self._said(move)
 
     def render(self) -> Any:
         """The page: its text, or with ``rgb_array`` its picture of shape (210, 160, 3)."""
@@ -219,21 +230,32 @@ class MiniWob(TextEnv):
     def _won(state: PageState) -> bool:
         return state.done and state.raw >= 1.0
 
-    def _said(self, move: Move) -> str:
+    def _move(self) -> Move | None:
+        """What the task's script would do."""
+        shown = self.shown
+        script = EXPERTS.get(shown.task)
+        if script is None or shown.state.done:
+            return None
+        tree = shown.tree
+        if tree is None:
+            tree = self._page.do(lambda tab: miniwob_pages.look(tab, "axtree"), "show its tree")[1]
+            self._shown = shown = replace(shown, tree=tree)
+        return script(shown.state.utterance, tree)
+
+    def _said(self, move: Move | None) -> str | None:
         """A move in numbers of what the policy sees, or by place where it has none there."""
-        shown = {element.node: element for element in self.shown.sight.elements}
-        seen = shown.get(move.element.node) if move.element else None
-        if move.element is None:
-            return f"{move.kind} {move.text}".rstrip()
-        return f"{move.kind} {_target(move, seen)} {move.text}".rstrip()
+        if move is None or move.element is None or move.element.box is None:
+            return None if move is None else f"{move.kind} {move.text}".rstrip()
+        x, y = move.element.box.centre
+        elements = self.shown.sight.elements
+        same = [e for e in elements if e.node == move.element.node]
+        holding = [e for e in elements if e.name == move.element.name and e.box is not None and _holds(e.box, x, y)]
+        target = f"@{x:.0f},{y:.0f}" if not (same or holding) else str((same or holding)[0].id)
+        return f"{move.kind} {target} {move.text}".rstrip()
 
 
-def _target(move: Move, seen: Element | None) -> str:
-    if seen is not None:
-        return str(seen.id)
-    assert move.element is not None and move.element.box is not None
-    x, y = move.element.box.centre
-    return f"@{x:.0f},{y:.0f}"
+def _holds(box: Box, x: float, y: float) -> bool:
+    return box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
 
 
 def chosen_tasks(setting: str, known: list[str]) -> list[str]:

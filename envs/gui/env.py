@@ -67,7 +67,7 @@ class Gui(TextEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval", "all")
-    demonstrations: ClassVar[tuple[int, int]] = (6000, 3)
+    demonstrations: ClassVar[tuple[int, int]] = (10000, 2)
 
     def __init__(
         self,

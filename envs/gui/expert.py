@@ -20,6 +20,9 @@ from agentrl.envs.gui.state import HOME, Path, State
 from agentrl.envs.gui.tasks.task import Aim, Offer, Task
 from agentrl.envs.gui.widgets import CLICKABLE, Screen, Widget
 
+FIRST = 0.7
+"""Of the wrong elements and options, how often it is the first."""
+
 
 @dataclass(frozen=True)
 class Slips:
@@ -211,22 +214,25 @@ def _shortened(task: Task, state: State, rng: np.random.Generator) -> Task:
 
 
 def _elsewhere(action: Action, screen: Screen, rng: np.random.Generator) -> Action:
-    """Another widget of the same kind."""
+    """Another widget of the same kind, mostly the first."""
     meant = screen.numbered[action.spot.id or 0]
     like = [w.id for w in screen.numbered.values() if w.role == meant.role and w.id != meant.id]
     like = like or [w.id for w in screen.numbered.values() if w.role in CLICKABLE and w.id != meant.id]
-    return Action("click", Spot(int(rng.choice(like)))) if like else action
+    if not like:
+        return action
+    return Action("click", Spot(like[0] if rng.random() < FIRST else int(rng.choice(like))))
 
 
 def _otherwise(action: Action, screen: Screen, rng: np.random.Generator) -> Action:
-    """Another text: an option, or a word of the screen; or another field."""
-    fields = [w for w in screen.numbered.values() if w.role == "textbox" and w.id != action.spot.id]
-    if action.kind == "type" and fields and rng.random() < 0.5:
-        return Action("type", Spot(fields[int(rng.integers(len(fields)))].id), action.text)
+    """Another field or option, mostly the first; or as an answer a word of the screen."""
     meant = screen.find(action.spot.id or 0)
+    if action.kind == "type":
+        fields = [w for w in screen.numbered.values() if w.role == "textbox" and w.id != action.spot.id]
+        return Action("type", Spot(fields[0].id), action.text) if fields else action
     options = [o for o in (meant.options if meant else ()) if o != action.text]
     if action.kind == "select" and options:
-        return Action("select", action.spot, options[int(rng.integers(len(options)))])
+        chosen = options[0] if rng.random() < FIRST else options[int(rng.integers(len(options)))]
+        return Action("select", action.spot, chosen)
     names = [word for w in screen.root.children for word in w.name.replace(":", " ").split()]
     return Action(action.kind, action.spot, names[int(rng.integers(len(names)))] if names else action.text)
 

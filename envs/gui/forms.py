@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from agentrl.envs.gui.actions import KINDS, NOWHERE, Action, Problem, Spot, parse, quoted, write
+from agentrl.envs.gui.actions import KINDS, NOWHERE, POINTING, Action, Problem, Spot, parse, quoted, write
 from agentrl.envs.gui.calls import TEXT_OF, arguments, called
 from agentrl.envs.gui.widgets import Screen
 from agentrl.rewards import ui_r1
@@ -125,7 +125,7 @@ def _from_entry(entry: dict[str, Any]) -> Action | Problem:
     given: dict[str, Any] = {}
     for name, (x, y) in {"coordinate": ("x", "y"), "to": ("to_x", "to_y")}.items():
         place = entry.pop(name, None)
-        if place is None or (kind not in ("click", "drag") and _is_nowhere(place)):
+        if place is None or (kind not in (*POINTING, "drag") and _is_nowhere(place)):
             continue
         if not (isinstance(place, list | tuple) and len(place) == 2 and all(_is_number(v) for v in place)):
             return Problem(f"{name} must be [x, y].")

@@ -35,7 +35,7 @@ class Level:
 
 LEVELS: dict[int, Level] = {
     0: Level(groups=(("small", 1),), size=3, items=(4, 5), rows=8, home=False, rich=False, max_turns=6),
-    1: Level(groups=(("small", 2), ("single", 3)), size=4, items=(4, 6), rows=8, home=False, rich=False, max_turns=10),
+    1: Level(groups=(("first", 1),), size=4, items=(4, 5), rows=8, home=False, rich=False, max_turns=8),
     2: Level(groups=(("single", 1),), size=10, items=(5, 8), rows=8, home=True, rich=True, max_turns=20),
     3: Level(
         groups=(("single", 1), ("double", 3)),

@@ -117,6 +117,8 @@ def test_an_action_written_and_read_is_the_same(action: Action) -> None:
     assert parse(write(action)) == action
     assert called(action.kind, arguments(action)) == action
     for form in forms.NAMES[1:]:
+        if form == "ui_r1" and action.spot.place == (-100, -100):
+            continue  # UI-R1's way to say that there is no place
         assert forms.read(form, forms.put(form, action)) == action
 
 

@@ -47,7 +47,7 @@ def test_an_episode_reads_well() -> None:
     env = Gui(tasks="mail_reply")
     shown, info = env.reset(seed=3)
     assert info == {"won": False, "task_type": "mail_reply"}
-    assert re.match(r"Task: Reply \w+ to the mail \w+ from \w+\.\nMail: Inbox\n\[1\] link ", shown)
+    assert re.match(r"Task: Reply to the mail \w+ from \w+: Message \w+\.\nMail: Inbox\n\[1\] link ", shown)
     shown, reward, terminated, truncated, info = env.step("click 99")
     assert shown.startswith("There is no element 99; there are 1 to ")
     assert "Mail: Inbox" in shown
@@ -70,7 +70,7 @@ def test_every_reply_costs_where_it_is_to() -> None:
     env = Gui(step_cost=0.05)
     total, infos = played(env, 1)
     assert total == pytest.approx(1 - 0.05 * len(infos))
-    assert env.reward_range == pytest.approx((-0.5, 1.0))
+    assert env.reward_range == pytest.approx((-0.05 * env.max_turns, 1.0))
 
 
 def test_ui_r1_s_reward_sees_type_place_and_form() -> None:

@@ -10,9 +10,9 @@ from agentrl.envs.gui.data import Row
 from agentrl.envs.gui.goals import Goal, Want
 from agentrl.envs.gui.levels import Level
 from agentrl.envs.gui.state import HOME, State, World, go
-from agentrl.envs.gui.tasks import words
 from agentrl.envs.gui.tasks.task import Aim, Task
 from agentrl.envs.gui.tasks.wordings import WORDINGS
+from agentrl.envs.gui.tasks.words import ALL_WORDS, FEW_WORDS
 
 ALL_APPS = ("home", "mail", "calendar", "contacts", "files", "settings", "shop", "notes", "forms")
 POPUPS = ("consent", "update", "battery", "rate")
@@ -28,10 +28,16 @@ class Builder:
 
     def __init__(self, rng: random.Random, level: Level) -> None:
         self.rng, self.level = rng, level
+        self.words = ALL_WORDS if level.rich else FEW_WORDS
+        """What names are made of."""
         self.data: dict[str, dict[int, dict[str, Any]]] = {}
-        self.days = words.WEEK
-        self.times = words.HOURS if level.rich else words.HOURS[::3]
-        names = [f"{first} {last}" for first in words.FIRST for last in words.LAST] if level.rich else words.FIRST
+        self.days = self.words.WEEK
+        self.times = self.words.HOURS if level.rich else self.words.HOURS[::3]
+        names = (
+            [f"{first} {last}" for first in self.words.FIRST for last in self.words.LAST]
+            if level.rich
+            else self.words.FIRST
+        )
         self._people = rng.sample(names, min(len(names), 150))
 
     def pick(self, options: Sequence[str], n: int | None = None) -> list[str]:
@@ -49,7 +55,7 @@ class Builder:
 
     def person(self) -> str:
         """Somebody whose name nobody else here has."""
-        return self._people.pop()
+        return str(self._people.pop())
 
     def count(self, least: int = 2) -> int:
         """How many of something."""
@@ -70,9 +76,9 @@ class Builder:
     def mails(self, special: Sequence[dict[str, Any]] = ()) -> list[int]:
         """An inbox, with special mails at random places; their numbers. Senders and subjects differ."""
         n = self.count(len(special) + 2)
-        subjects = self.rng.sample([s for s in words.SUBJECTS if s not in {m.get("subject") for m in special}], n)
+        subjects = self.rng.sample([s for s in self.words.SUBJECTS if s not in {m.get("subject") for m in special}], n)
         plain: list[dict[str, Any]] = [
-            {"sender": self.person(), "subject": subject, "body": self.one(words.BODIES)}
+            {"sender": self.person(), "subject": subject, "body": self.one(self.words.BODIES)}
             for subject in subjects[: n - len(special)]
         ]
         places = sorted(self.rng.sample(range(n), len(special)))
@@ -86,21 +92,25 @@ class Builder:
                 ids.append(id)
         if self.level.rich:
             for folder in ("Archive", "Trash"):
-                for subject in self.rng.sample(words.SUBJECTS, 3):
-                    old = {"sender": self.one(words.LAST), "subject": f"Old {subject}", "body": self.one(words.BODIES)}
+                for subject in self.rng.sample(self.words.SUBJECTS, 3):
+                    old = {
+                        "sender": self.one(self.words.LAST),
+                        "subject": f"Old {subject}",
+                        "body": self.one(self.words.BODIES),
+                    }
                     self.new("mail", folder=folder, to="me", unread=False, flagged=False, **old)
         return ids
 
     def mail(self, **fields: Any) -> dict[str, Any]:
         """A special mail, to be given to `mails`."""
-        subject = self.one(words.SUBJECTS)
-        return {"sender": self.person(), "subject": subject, "body": self.one(words.BODIES), **fields}
+        subject = self.one(self.words.SUBJECTS)
+        return {"sender": self.person(), "subject": subject, "body": self.one(self.words.BODIES), **fields}
 
     def events(self, n: int | None = None) -> list[int]:
         """A week; titles and times differ."""
         n = min(n or self.count(3), len(self.days) * len(self.times) - 2)
         slots = self.rng.sample([(day, time) for day in self.days for time in self.times], n)
-        titles = self.rng.sample(words.EVENTS, min(n, len(words.EVENTS)))
+        titles = self.rng.sample(self.words.EVENTS, min(n, len(self.words.EVENTS)))
         return [
             self.new("events", title=title, day=day, time=time)
             for title, (day, time) in zip(titles, slots, strict=False)
@@ -116,7 +126,7 @@ class Builder:
         n = self.count(len(named) + 2)
         n = min(n, len(named) + len(self._people))
         people = [*named, *(self.person() for _ in range(n - len(named)))]
-        phones = self.rng.sample(words.PHONES, n)
+        phones = self.rng.sample(self.words.PHONES, n)
         return [
             self.new("contacts", Name=name, Phone=phone, Email=email(name))
             for name, phone in zip(people, phones, strict=True)
@@ -125,36 +135,38 @@ class Builder:
     def phone(self) -> str:
         """A number that no contact has."""
         taken = {c["Phone"] for c in self.rows("contacts").values()}
-        return self.rng.choice([p for p in words.PHONES if p not in taken])
+        return self.one([p for p in self.words.PHONES if p not in taken])
 
     def files(self, trashed: bool = False) -> list[int]:
         """Folders with files whose names differ; with ``trashed`` the trash holds some."""
-        folders = self.rng.sample(words.FOLDERS, 5 if self.level.rich else 3)
+        folders = self.rng.sample(self.words.FOLDERS, 5 if self.level.rich else 3)
         for name in folders:
             self.new("folders", name=name)
         per_folder = max(2, self.level.size // 3)
-        names = self.rng.sample(words.FILES, min(len(words.FILES) - 8, per_folder * len(folders)))
+        names = self.rng.sample(self.words.FILES, min(len(self.words.FILES) - 8, per_folder * len(folders)))
         ids = []
         for i, name in enumerate(names):
-            folder, text = folders[i % len(folders)], self.one(words.FILE_TEXTS)
+            folder, text = folders[i % len(folders)], self.one(self.words.FILE_TEXTS)
             gone = trashed and i < max(2, len(names) // 4)
             ids.append(self.new("files", name=name, text=text, folder="Trash" if gone else folder, home=folder))
         return ids
 
     def settings(self) -> list[int]:
         """All settings, set at random; of a few sections where the device is a small one."""
-        sections = list(words.SETTINGS) if self.level.rich else self.rng.sample(list(words.SETTINGS), 3)
+        sections = list(self.words.SETTINGS) if self.level.rich else self.rng.sample(list(self.words.SETTINGS), 3)
         ids = []
         for section in sections:
-            for name, options in words.SETTINGS[section].items():
+            for name, options in self.words.SETTINGS[section].items():
                 value = self.one(options or ("on", "off"))
                 ids.append(self.new("settings", section=section, name=name, value=value, options=options))
         return ids
 
     def products(self) -> list[int]:
         """A shop's products, of different names and prices."""
-        kinds = list(words.GOODS) if self.level.rich else self.rng.sample(list(words.GOODS), 2)
-        pairs = [(colour, noun, kind) for kind in kinds for noun in words.GOODS[kind] for colour in words.COLOURS]
+        kinds = list(self.words.GOODS) if self.level.rich else self.rng.sample(list(self.words.GOODS), 2)
+        pairs = [
+            (colour, noun, kind) for kind in kinds for noun in self.words.GOODS[kind] for colour in self.words.COLOURS
+        ]
         n = self.count(4)
         prices = self.rng.sample(range(5, 99), n)
         chosen = self.rng.sample(pairs, n)
@@ -168,11 +180,11 @@ class Builder:
     def notes(self, special: Sequence[str] = ()) -> list[int]:
         """Lists with items; of ``special`` items another list is made, which is the first one returned."""
         n = max(2, self.level.size // 3)
-        titles = self.rng.sample(words.LISTS, n + 1)
+        titles = self.rng.sample(self.words.LISTS, n + 1)
         ids = [self.new("notes", title=title) for title in titles[: n + bool(special)]]
         self.rng.shuffle(ids)
         for k, id in enumerate(ids):
-            texts = special if special and k == 0 else self.rng.sample(words.ITEMS, self.rng.randint(3, 5))
+            texts = special if special and k == 0 else self.rng.sample(self.words.ITEMS, self.rng.randint(3, 5))
             for text in texts:
                 self.new("items", note=id, text=text, done=not special and self.rng.random() < 0.25)
         return ids

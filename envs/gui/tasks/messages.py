@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agentrl.envs.gui.goals import Want
-from agentrl.envs.gui.tasks import words
 from agentrl.envs.gui.tasks.builder import Builder, email
 from agentrl.envs.gui.tasks.task import Aim, Task
 
@@ -58,7 +57,7 @@ def mail_archive(b: Builder) -> Task:
 def mail_reply(b: Builder) -> Task:
     """Answer a mail."""
     id, sender, subject = _inbox(b)
-    body = b.one(words.REPLIES)
+    body = b.one(b.words.REPLIES)
     text = b.say(
         "mail_reply",
         m=body,
@@ -71,7 +70,7 @@ def mail_reply(b: Builder) -> Task:
 
 def mail_forward(b: Builder) -> Task:
     """Send a mail on to somebody."""
-    body, to = b.one(words.BODIES), b.person()
+    body, to = b.one(b.words.BODIES), b.person()
     id, sender, subject = _inbox(b, body=body)
     text = b.say(
         "mail_forward",
@@ -85,7 +84,7 @@ def mail_forward(b: Builder) -> Task:
 
 def mail_compose(b: Builder) -> Task:
     """Write a mail."""
-    to, subject, body = b.person(), b.one(words.SUBJECTS), b.one(words.REPLIES)
+    to, subject, body = b.person(), b.one(b.words.SUBJECTS), b.one(b.words.REPLIES)
     b.mails()
     text = b.say(
         "mail_compose",
@@ -100,7 +99,7 @@ def mail_compose(b: Builder) -> Task:
 
 def mail_question(b: Builder) -> Task:
     """Answer with what a mail says."""
-    city = b.one(words.CITIES)
+    city = b.one(b.words.CITIES)
     id, sender, subject = _inbox(b, body=f"We meet in {city}.")
     text = b.say(
         "mail_question",
@@ -114,7 +113,7 @@ def event_add(b: Builder) -> Task:
     """Put an event into the calendar."""
     b.events()
     titles = {e["title"] for e in b.rows("events").values()}
-    title = b.one([t for t in words.EVENTS if t not in titles])
+    title = b.one([t for t in b.words.EVENTS if t not in titles])
     day, time = b.free()
     text = b.say(
         "event_add",
@@ -219,7 +218,7 @@ def contact_email(b: Builder) -> Task:
     """Change somebody's email."""
     id = b.rng.choice(b.contacts())
     c = b.rows("contacts")[id]
-    name = b.one(words.LOGINS)
+    name = b.one(b.words.LOGINS)
     new = email(name)
     text = b.say(
         "contact_email",

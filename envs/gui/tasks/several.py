@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from agentrl.envs.gui.apps.forms import FORMS
 from agentrl.envs.gui.goals import Want
-from agentrl.envs.gui.tasks import words
 from agentrl.envs.gui.tasks.builder import Builder
 from agentrl.envs.gui.tasks.messages import sent
 from agentrl.envs.gui.tasks.task import Aim, Task
@@ -51,7 +50,7 @@ def mail_to_contact(b: Builder) -> Task:
 def mail_to_event(b: Builder) -> Task:
     """Enter the event that a mail announces."""
     b.events()
-    title, (day, time) = b.one(words.EVENTS), b.free()
+    title, (day, time) = b.one(b.words.EVENTS), b.free()
     read, sender, subject = _mailed(b, f"{title} is on {day} at {time}.")
     text = b.say(
         "mail_to_event",
@@ -81,7 +80,7 @@ def mail_to_file(b: Builder) -> Task:
     """Rename the file that a mail wants renamed."""
     id = b.rng.choice(b.files())
     f = b.rows("files")[id]
-    new = b.one([n for n in words.FILES if n not in {other["name"] for other in b.rows("files").values()}])
+    new = b.one([n for n in b.words.FILES if n not in {other["name"] for other in b.rows("files").values()}])
     read, sender, subject = _mailed(b, f"Please call {f['name']} in {f['folder']} {new} instead.")
     text = b.say(
         "mail_to_file",
@@ -183,7 +182,7 @@ def announce(b: Builder) -> Task:
     """An event, a contact and a reply, all from one mail."""
     b.events()
     b.contacts()
-    title, (day, time) = b.one(words.EVENTS), b.free()
+    title, (day, time) = b.one(b.words.EVENTS), b.free()
     name, phone = b.person(), b.phone()
     read, sender, subject = _mailed(b, f"{title} is on {day} at {time}. Questions: {name}, {phone}.")
     text = b.say(

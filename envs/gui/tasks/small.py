@@ -42,7 +42,7 @@ def _submit(b: Builder, kind: str, text: str, title: str, parts: Sequence[Part],
 
 def click_button(b: Builder) -> Task:
     """One button of several."""
-    names = b.pick(words.BUTTONS)
+    names = b.pick(b.words.BUTTONS)
     name = b.one(names)
     panel = Panel("Buttons", tuple(Part("button", n) for n in names))
     return _task(b, "click_button", f"Click the button {name}.", panel, name, Aim(PAGE, press=f"end.{name}", want=0))
@@ -50,7 +50,7 @@ def click_button(b: Builder) -> Task:
 
 def click_link(b: Builder) -> Task:
     """One link of several."""
-    names = b.pick(words.CITIES)
+    names = b.pick(b.words.CITIES)
     name = b.one(names)
     panel = Panel("Links", tuple(Part("link", n) for n in names))
     return _task(b, "click_link", f"Click the link {name}.", panel, name, Aim(PAGE, press=f"end.{name}", want=0))
@@ -58,18 +58,18 @@ def click_link(b: Builder) -> Task:
 
 def click_dialog(b: Builder) -> Task:
     """One button of a dialog."""
-    names = b.pick(words.BUTTONS, 3)
+    names = b.pick(b.words.BUTTONS, 3)
     name = b.one(names)
 
     buttons = tuple((n, f"end.{n}", partial(finish, result=n)) for n in names)
-    dialog = Dialog(b.one(words.TABS), b.one(words.BODIES), buttons)
+    dialog = Dialog(b.one(b.words.TABS), b.one(b.words.BODIES), buttons)
     text = f"Answer the dialog with {name}."
     return _task(b, "click_dialog", text, Panel("Page", ()), name, Aim(PAGE, press=f"end.{name}", want=0), dialog)
 
 
 def click_checkboxes(b: Builder) -> Task:
     """Check some boxes, submit."""
-    names = b.pick(words.ITEMS)
+    names = b.pick(b.words.ITEMS)
     some = b.pick(names, b.rng.randint(1, 2))
     chosen = [n for n in names if n in some]
     text = f"Check {' and '.join(chosen)}, then submit."
@@ -78,7 +78,7 @@ def click_checkboxes(b: Builder) -> Task:
 
 def click_option(b: Builder) -> Task:
     """Choose a radio button, submit."""
-    options = tuple(b.pick(words.COLOURS, 4))
+    options = tuple(b.pick(b.words.COLOURS, 4))
     value = b.one(options)
     return _submit(
         b,
@@ -92,51 +92,52 @@ def click_option(b: Builder) -> Task:
 
 def choose_list(b: Builder) -> Task:
     """Select an option, submit."""
-    options = tuple(b.pick(words.CITIES))
+    options = tuple(b.pick(b.words.CITIES))
     value = b.one(options)
-    text = f"Select {value} as City, then submit."
+    text = f"Select City {value}, then submit."
     return _submit(b, "choose_list", text, "Travel", [Part("choice", "City", options)], [("City", value)])
 
 
 def choose_date(b: Builder) -> Task:
     """Select a day and a month, submit."""
-    day, month = b.one([str(n) for n in (1, 5, 10, 15, 20, 25)]), b.one(words.MONTHS)
-    parts = [Part("choice", "Day", ("1", "5", "10", "15", "20", "25")), Part("choice", "Month", words.MONTHS)]
-    text = f"Select {day} {month}, then submit."
+    day, month = b.one([str(n) for n in (1, 5, 10, 15, 20, 25)]), b.one(b.words.MONTHS)
+    parts = [Part("choice", "Day", ("1", "5", "10", "15", "20", "25")), Part("choice", "Month", b.words.MONTHS)]
+    text = f"Select Day {day} and Month {month}, then submit."
     return _submit(b, "choose_date", text, "Date", parts, [("Day", day), ("Month", month)])
 
 
 def enter_text(b: Builder) -> Task:
     """Fill one field, submit."""
-    value = b.one(words.LOGINS)
+    value = b.one(b.words.LOGINS)
     name = b.one(["Comment", "Code", "Word", "Title", "Answer"])
-    text = f"Enter {value} as {name}, then submit."
+    text = f"Enter {name} {value}, then submit."
     return _submit(b, "enter_text", text, "Form", [Part("field", name)], [(name, value)])
 
 
 def login_user(b: Builder) -> Task:
     """Fill name and password, submit."""
-    user, secret = b.one(words.LOGINS), b.one(words.SECRETS)
+    user, secret = b.one(b.words.LOGINS), b.one(b.words.SECRETS)
     parts = [Part("field", "Username"), Part("secret", "Password")]
-    text = f"Log in as {user} with password {secret}."
+    text = f"Enter Username {user} and Password {secret}, then submit."
     return _submit(b, "login_user", text, "Login", parts, [("Username", user), ("Password", secret)])
 
 
 def fill_form(b: Builder) -> Task:
     """Fill two fields of three, submit."""
-    name, city = b.one(words.FIRST), b.one(words.CITIES)
+    name, city = b.one(b.words.FIRST), b.one(b.words.CITIES)
     parts = [Part("field", "Name"), Part("field", "City"), Part("field", "Club")]
     b.rng.shuffle(parts)
-    text = f"Enter {name} as Name and {city} as City, then submit."
+    text = f"Enter Name {name} and City {city}, then submit."
     return _submit(b, "fill_form", text, "Form", parts, [("Name", name), ("City", city)])
 
 
 def copy_text(b: Builder) -> Task:
     """Copy what the page says into a field, submit."""
-    value = b.one(words.CLUBS)
+    value = b.one(b.words.CLUBS)
     parts = [Part("text", f"Code: {value}"), Part("field", "Copy")]
     others = [
-        Part("text", f"{tab}: {club}") for tab, club in zip(b.pick(words.TABS, 2), b.pick(words.CLUBS, 2), strict=True)
+        Part("text", f"{tab}: {club}")
+        for tab, club in zip(b.pick(b.words.TABS, 2), b.pick(b.words.CLUBS, 2), strict=True)
     ]
     panel = [*others, *parts]
     b.rng.shuffle(panel)
@@ -147,7 +148,7 @@ def set_slider(b: Builder) -> Task:
     """Set a slider, submit."""
     options = ("0", "20", "40", "60", "80", "100")
     name, value = b.one(["Volume", "Speed", "Size", "Heat"]), b.one(options[1:])
-    text = f"Set {name} to {value}, then submit."
+    text = f"Select {name} {value}, then submit."
     return _submit(b, "set_slider", text, "Slider", [Part("slider", name, options)], [(name, value)])
 
 
@@ -160,7 +161,7 @@ def add_numbers(b: Builder) -> Task:
 
 def focus_text(b: Builder) -> Task:
     """Click into a field."""
-    names = b.pick(words.TABS, 3)
+    names = b.pick(b.words.TABS, 3)
     name = b.one(names)
     panel = Panel("Fields", tuple(Part("spot", n) for n in names))
     aim = Aim(PAGE, press=f"field.{name}", want=0)
@@ -169,9 +170,9 @@ def focus_text(b: Builder) -> Task:
 
 def click_tab(b: Builder) -> Task:
     """A link in one of three tabs."""
-    tabs = b.pick(words.TABS, 3)
+    tabs = b.pick(b.words.TABS, 3)
     tab = b.one(tabs)
-    links = b.pick(words.CLUBS, 6)
+    links = b.pick(b.words.CLUBS, 6)
     parts = tuple(Part("link", name, tab=tabs[i % 3]) for i, name in enumerate(links))
     name = b.one([p.name for p in parts if p.tab == tab])
     text = f"Click the link {name} in the tab {tab}."
@@ -181,8 +182,8 @@ def click_tab(b: Builder) -> Task:
 
 def expand_section(b: Builder) -> Task:
     """A link in a section that has to be expanded."""
-    sections = b.pick(words.TABS, 3)
-    links = b.pick(words.CLUBS, 6)
+    sections = b.pick(b.words.TABS, 3)
+    links = b.pick(b.words.CLUBS, 6)
     parts = tuple(Part("link", name, section=sections[i % 3]) for i, name in enumerate(links))
     chosen = b.one(links)
     section = next(p.section for p in parts if p.name == chosen)
@@ -193,7 +194,7 @@ def expand_section(b: Builder) -> Task:
 
 def post_button(b: Builder) -> Task:
     """One of the buttons at somebody's post."""
-    people = b.pick(words.FIRST, 3)
+    people = b.pick(b.words.FIRST, 3)
     acts = b.pick(["Like", "Share", "Reply", "Save", "Hide", "Report"], 2)
     person, act = b.one(people), b.one(acts)
     panel = Panel("Posts", tuple(Part("post", p, tuple(acts)) for p in people))
@@ -204,8 +205,8 @@ def post_button(b: Builder) -> Task:
 
 def search_open(b: Builder) -> Task:
     """Search, then open one of the results."""
-    kind = b.one(words.COLOURS)
-    goods = b.pick([g for goods in words.GOODS.values() for g in goods], 3)
+    kind = b.one(b.words.COLOURS)
+    goods = b.pick([g for goods in b.words.GOODS.values() for g in goods], 3)
     names = [f"{kind} {good}" for good in goods]
     name = b.one(names)
     panel = Panel("Search", (Part("search", "Search", tuple(names)),))
@@ -218,7 +219,7 @@ def use_autocomplete(b: Builder) -> Task:
     letter = b.one([c for c in "abcdefghijklmnoprstw" if sum(w[0] == c for w in words.LOGINS + words.SECRETS) >= 3])
     names = b.pick([w for w in words.LOGINS + words.SECRETS if w[0] == letter], 3)
     name = b.one(names)
-    options = tuple(f"{n} {b.one(words.CLUBS)}" for n in names)
+    options = tuple(f"{n} {b.one(b.words.CLUBS)}" for n in names)
     taken = next(o for o in options if o.split()[0] == name)
     start = name[:2]
     panel = Panel("Find", (Part("suggest", "Name", options), SUBMIT))
@@ -229,7 +230,7 @@ def use_autocomplete(b: Builder) -> Task:
 
 def read_table(b: Builder) -> Task:
     """Answer with an entry of a table."""
-    people, cities = b.pick(words.FIRST, 4), b.pick(words.CITIES, 4)
+    people, cities = b.pick(b.words.FIRST, 4), b.pick(b.words.CITIES, 4)
     person = b.one(people)
     parts = tuple(Part("text", f"{p}: {c}") for p, c in zip(people, cities, strict=True))
     task = _task(b, "read_table", f"Answer with the city of {person}.", Panel("Table", parts), "", Aim(PAGE))

@@ -9,7 +9,6 @@ from agentrl.envs.gui.apps.shop import listed
 from agentrl.envs.gui.data import where
 from agentrl.envs.gui.goals import Want
 from agentrl.envs.gui.state import State
-from agentrl.envs.gui.tasks import words
 from agentrl.envs.gui.tasks.builder import Builder, email
 from agentrl.envs.gui.tasks.task import Aim, Task
 
@@ -37,7 +36,7 @@ def file_delete(b: Builder) -> Task:
 def file_rename(b: Builder) -> Task:
     """Give a file another name."""
     id, name, folder = _file(b)
-    new = b.one([n for n in words.FILES if n not in {f["name"] for f in b.rows("files").values()}])
+    new = b.one([n for n in b.words.FILES if n not in {f["name"] for f in b.rows("files").values()}])
     text = b.say(
         "file_rename",
         n=name,
@@ -179,7 +178,7 @@ def note_add(b: Builder) -> Task:
     """Add an item to a note."""
     note = b.rng.choice(b.notes())
     there = {i["text"] for i in b.rows("items").values()}
-    item = b.one([i for i in words.ITEMS if i not in there] or words.LOGINS)
+    item = b.one([i for i in b.words.ITEMS if i not in there] or b.words.LOGINS)
     text = b.say(
         "note_add",
         i=item,
@@ -193,7 +192,7 @@ def note_add(b: Builder) -> Task:
 def note_new(b: Builder) -> Task:
     """Make a note."""
     b.notes()
-    title = b.one([t for t in words.LISTS if t not in {n["title"] for n in b.rows("notes").values()}])
+    title = b.one([t for t in b.words.LISTS if t not in {n["title"] for n in b.rows("notes").values()}])
     text = b.say("note_new", t=title)
     aim = Aim(("notes", "new"), (("field.Title", title),), "notes.save", 0)
     return b.task("note_new", text, "notes", [aim], [Want("added", "notes", 0, {"title": title})])

@@ -19,17 +19,17 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "The mail {s} by {p} belongs into the Archive.",
     ),
     "mail_reply": (
-        "Reply {m} to the mail {s} from {p}.",
+        "Reply to the mail {s} from {p}: Message {m}.",
         "Answer {p}'s mail {s} with {m}.",
         "Write {m} back to {p} about {s}.",
     ),
     "mail_forward": (
-        "Forward the mail {s} from {p} to {to}.",
+        "Forward the mail {s} from {p}: To {to}.",
         "Send {to} what {p} wrote about {s}: forward it.",
         "{to} should get {p}'s mail {s} as well; forward it.",
     ),
     "mail_compose": (
-        "Send {p} a mail: subject {s}, message {m}.",
+        "Send a mail: To {p}, Subject {s}, Message {m}.",
         "Write {p} a mail about {s} that says {m}.",
         "Mail {m} to {p}, with subject {s}.",
     ),
@@ -39,7 +39,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Where does {p} want to meet, says the mail {s}? Answer with the city.",
     ),
     "event_add": (
-        "Add the event {t} on {d} at {h}.",
+        "Add an event: Title {t}, Day {d}, Time {h}.",
         "Put {t} into the calendar: {d}, {h}.",
         "{t} is on {d} at {h}; note it in the calendar.",
     ),
@@ -49,7 +49,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Take {t} out of the calendar.",
     ),
     "event_move": (
-        "Change the time of {t} to {h}.",
+        "Change the event {t}: Time {h}.",
         "{t} begins at {h} instead; change it.",
         "Move {t} to {h} on the same day.",
     ),
@@ -59,12 +59,12 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "At what time does {t} begin? Answer.",
     ),
     "contact_add": (
-        "Add the contact {p} with phone {n}.",
+        "Add a contact: Name {p}, Phone {n}.",
         "Save {p} as a contact, phone {n}.",
         "{p} has the number {n}; put it into the contacts.",
     ),
     "contact_phone": (
-        "Change the phone of {p} to {n}.",
+        "Change the contact {p}: Phone {n}.",
         "{p} has a new phone: {n}. Change it.",
         "Update {p}'s number to {n}.",
     ),
@@ -79,7 +79,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Which number has {p}? Answer with it.",
     ),
     "contact_email": (
-        "Change the email of {p} to {e}.",
+        "Change the contact {p}: Email {e}.",
         "{p} has a new email: {e}. Change it.",
         "Update {p}'s address to {e}.",
     ),
@@ -89,7 +89,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Throw {n} in {f} away.",
     ),
     "file_rename": (
-        "Rename the file {n} in {f} to {m}.",
+        "Rename the file {n} in {f}: Name {m}.",
         "Call {n} in {f} {m} instead.",
         "{n} in {f} should be called {m}.",
     ),
@@ -104,17 +104,17 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "{n} was deleted by mistake; restore it.",
     ),
     "setting_switch": (
-        "Turn {v} {n} in {s}.",
+        "In {s} turn {n} {v}.",
         "In the settings, section {s}, turn {v} {n}.",
         "{n} ({s}) should be {v}.",
     ),
     "setting_select": (
-        "Set {n} in {s} to {v}.",
+        "In {s} set {n} {v}.",
         "In the settings, section {s}, set {n} to {v}.",
         "{n} ({s}) should be {v}.",
     ),
     "shop_buy": (
-        "Order {q} {n} with {d} delivery.",
+        "Order {n}: Quantity {q}, Delivery {d}.",
         "Buy {q} {n}, delivery {d}.",
         "We need {q} {n}; order with {d} delivery.",
     ),
@@ -129,17 +129,17 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "What does {n} cost? Answer with the number.",
     ),
     "note_check": (
-        "{v} {i} in the note {t}.",
+        "In the note {t} {w} {i}.",
         "In the note {t}, {w} {i}.",
         "{v} {i} off the list {t}.",
     ),
     "note_add": (
-        "Add {i} to the note {t}.",
+        "Add to the note {t}: New item {i}.",
         "Put {i} on the list {t}.",
         "{t} should list {i} as well; add it.",
     ),
     "note_new": (
-        "Make a new note called {t}.",
+        "Make a note: Title {t}.",
         "Begin a note with the title {t}.",
         "We need a note {t}; make it.",
     ),
@@ -149,17 +149,17 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Remove the list {t}.",
     ),
     "form_register": (
-        "Register {p}, email {e}, country {c}. Agree.",
+        "Register: Name {p}, Email {e}, Country {c}, and agree.",
         "Fill in the registration for {p} ({e}) from {c}, and agree.",
         "{p} of {c} wants to register, email {e}, and agrees.",
     ),
     "form_survey": (
-        "Fill in the survey: service {s}, again {a}.",
+        "Fill in the survey: Service {s}, Again {a}.",
         "Take the survey; the service was {s}, and {a} to coming again.",
         "Tell the survey that the service was {s}; again: {a}.",
     ),
     "form_booking": (
-        "Book a room in {c} on {d} for {p}{x}.",
+        "Book a room: City {c}, Day {d}, Guest {p}{x}.",
         "{p} needs a room in {c} on {d}{x}; book it.",
         "Reserve {c}, {d}, for the guest {p}{x}.",
     ),

@@ -1,5 +1,9 @@
 """The words that screens and tasks are made of. Single words, so that a name is a few tokens of any tokenizer."""
 
+from __future__ import annotations
+
+from types import SimpleNamespace
+
 FIRST = """
 Ada Anna Boris Carla Cora David Diego Elena Emma Erik Fatima Felix Greta Hana Hugo Ines Ivan Jana Jonas Karim Lena
 Leo Lina Luis Maja Marco Mila Nadia Nora Omar Oscar Paula Petra Rosa Samir Sara Tariq Theo Vera Yara
@@ -109,4 +113,10 @@ Archery Astronomy Chess Choir Climbing Cooking Dancing Drama Fencing Gardening H
 Photography Pottery Robotics Rowing Sailing Singing Skiing Tennis Writing
 """.split()
 MONTHS = ("January", "March", "May", "July", "September", "November")
-GREETING = "Dear all,"
+FEW = 16
+"""Words of each list that the low levels use, so that a tiny policy meets each of them often."""
+_ALL = {name: value for name, value in globals().items() if name.isupper() and name != "FEW"}
+ALL_WORDS = SimpleNamespace(**_ALL)
+"""All lists by their names."""
+FEW_WORDS = SimpleNamespace(**{k: v[:FEW] if isinstance(v, list) else v for k, v in _ALL.items()})
+"""The lists, cut short."""

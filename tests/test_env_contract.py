@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import pytest
@@ -12,24 +13,32 @@ import pytest
 import agentrl
 from agentrl import registry, scaffold
 from agentrl.envcheck import check
+from agentrl.envs.gui.browser.errors import NoBrowser
 from agentrl.errors import ConfigError, RunError
 from agentrl.sandboxes import SandboxUnavailable
 
+IN_A_BROWSER = {"gui-browser", "miniwob"}
+"""Their steps take tens of milliseconds, more on a busy machine."""
 
-def skip_without_a_sandbox(name: str) -> None:
-    """Some environments run code, which needs a tier of sandboxes that works here."""
+
+def skip_without_what_it_needs(name: str) -> None:
+    """Some environments run code, which needs a tier of sandboxes that works here; some need a browser."""
     try:
         env = agentrl.make(name)
         env.reset(seed=0)
         env.close()
-    except SandboxUnavailable as error:
+    except (SandboxUnavailable, NoBrowser) as error:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("name", sorted(registry.specs()))
+def marked(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow) if name in IN_A_BROWSER else name
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in sorted(registry.specs())])
 def test_registered_environment(name: str) -> None:
-    skip_without_a_sandbox(name)
-    report = check(name)
+    skip_without_what_it_needs(name)
+    report = check(name, deadline=60, step_ms=400) if name in IN_A_BROWSER else check(name)
     assert report.ok, str(report)
     judged = {line.check for line in report.lines if line.outcome == "PASS"}
     assert {"contract", "determinism", "snapshot", "no-op", "random", "reward", "splits", "speed"} <= judged
@@ -37,7 +46,7 @@ def test_registered_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(n for n, s in registry.specs().items() if s.gymnasium_id))
 def test_gymnasium_knows_it(name: str) -> None:
-    skip_without_a_sandbox(name)
+    skip_without_what_it_needs(name)
     env = gymnasium.make(registry.spec(name).gymnasium_id)
     observation, info = env.reset(seed=3)
     assert observation == agentrl.make(name).reset(seed=3)[0]

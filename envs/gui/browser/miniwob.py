@@ -57,7 +57,7 @@ class MiniWob(TextEnv):
 
     Args:
         task: names of tasks (``click-checkboxes``), separated by commas; ``core`` (those that an expert solves, but
-            for four that one click always solves), ``scripted`` (with these) or ``all``. The seed picks one of them.
+            for six that a constant click often solves), ``scripted`` (with these) or ``all``. The seed picks one.
         view: ``axtree`` (roles and names; what assistive technology sees) or ``dom`` (all that is drawn, with classes,
             colours and places; for tasks with shapes and colours).
         reward: ``raw`` (the task's own, -1 to 1, partial in some tasks), ``binary`` (1 or -1) or ``decayed`` (as
@@ -181,7 +181,7 @@ class MiniWob(TextEnv):
         """The next action of the task's script; None where there is none (see ``--env.task core``)."""
         return self._said(self._move())
 
-    def noisy_expert(self, rng: np.random.Generator, slip: float = 0.15, hasty: float = 0.15) -> str | None:
+    def noisy_expert(self, rng: np.random.Generator, slip: float = 0.2, hasty: float = 0.2) -> str | None:
         """As `expert`, but at times, per action, it takes another element or drops a word (``slip``), or clicks the
         last button although not all is done (``hasty``)."""
         move = self._move()

@@ -9,14 +9,17 @@ from agentrl.envs.gui.browser.scripts.moves import Move, called, click, listed, 
 
 
 def click_test(utterance: str, sight: Sight) -> Move | None:
+    """The only button."""
     return click(next(iter(of_role(sight, "button")), None))
 
 
 def click_one(utterance: str, sight: Sight) -> Move | None:
+    """The button ONE."""
     return click(called(sight, "ONE", "button"))
 
 
 def click_sequence(utterance: str, sight: Sight) -> Move | None:
+    """ONE, then TWO: the focus tells which was clicked."""
     first = called(sight, "ONE", "button")
     return click(called(sight, "TWO", "button") if first and "focused" in first.states else first)
 
@@ -28,11 +31,13 @@ def click_quoted(utterance: str, sight: Sight) -> Move | None:
 
 
 def click_dialog(utterance: str, sight: Sight) -> Move | None:
+    """A button of the dialog; ``x`` is the one that closes it."""
     target = said(r'"(.*)"', utterance)[0]
     return click(called(sight, "Close" if target == "x" else target, "button"))
 
 
 def checkboxes(utterance: str, sight: Sight) -> Move | None:
+    """Set those that are named, clear the others, submit."""
     wanted = listed(said(r"Select (.*) and click Submit", utterance)[0])
     boxes = of_role(sight, "checkbox")
     wrong = next((b for b in boxes if (b.name in wanted) != ("checked" in b.states)), None)
@@ -40,17 +45,20 @@ def checkboxes(utterance: str, sight: Sight) -> Move | None:
 
 
 def option(utterance: str, sight: Sight) -> Move | None:
+    """The radio button of a name, then submit."""
     wanted = called(sight, said(r"Select (.*) and click Submit", utterance)[0], "radio")
     return submit(sight) if wanted and "checked" in wanted.states else click(wanted)
 
 
 def choose_list(utterance: str, sight: Sight) -> Move | None:
+    """An option of a list that opens, then submit."""
     target = said(r"Select (.*) from the list", utterance)[0]
     box = next(iter(of_role(sight, "combobox")), None)
     return submit(sight) if box and box.value == target else Move("select", box, target)
 
 
 def scroll_list(utterance: str, sight: Sight) -> Move | None:
+    """Options of a list that scrolls, then submit."""
     wanted = listed(said(r"Select (.*) from the scroll list", utterance)[0])
     box = next(iter(of_role(sight, "listbox")), None)
     left = [e for e in of_role(sight, "option") if e.name in wanted and "selected" not in e.states]
@@ -58,17 +66,20 @@ def scroll_list(utterance: str, sight: Sight) -> Move | None:
 
 
 def widget(utterance: str, sight: Sight) -> Move | None:
+    """The first widget of a kind."""
     kind = said(r'"(.*)"', utterance)[0]
     fields = [e for e in of_role(sight, "textbox") if ("multiline" in e.states) == (kind == "textarea")]
     return click((fields if kind.startswith("text") else of_role(sight, kind))[0])
 
 
 def focus(utterance: str, sight: Sight) -> Move | None:
+    """The field of a number."""
     at = said(r"the (\d)", utterance)
     return click(of_role(sight, "textbox")[int(at[0]) - 1 if at else 0])
 
 
 def tab(utterance: str, sight: Sight) -> Move | None:
+    """The tab of a number."""
     return click(called(sight, f"Tab #{said('#([0-9]+)', utterance)[0]}", "tab"))
 
 
@@ -83,6 +94,7 @@ def search_tabs(utterance: str, sight: Sight) -> Move | None:
 
 
 def collapsible(utterance: str, sight: Sight) -> Move | None:
+    """Open the section, then submit."""
     section = next((e for e in of_role(sight, "tab") if e.name.startswith("Section")), None)
     return submit(sight) if section is None or "expanded" in section.states else click(section)
 
@@ -98,6 +110,7 @@ def odd_or_even(utterance: str, sight: Sight) -> Move | None:
 
 
 def buy_ticket(utterance: str, sight: Sight) -> Move | None:
+    """Compare prices or durations."""
     rows = []
     length = 0
     for e in sight.elements:
@@ -111,6 +124,7 @@ def buy_ticket(utterance: str, sight: Sight) -> Move | None:
 
 
 def search_engine(utterance: str, sight: Sight) -> Move | None:
+    """Search, go to the page that has the result, click it."""
     word, at = said(r'enter "(.*)" and press "Search", then find and click the (\d+)', utterance)
     field = of_role(sight, "textbox")[0]
     if field.value != word:
@@ -124,6 +138,7 @@ def search_engine(utterance: str, sight: Sight) -> Move | None:
 
 
 def phone_book(utterance: str, sight: Sight) -> Move | None:
+    """Turn pages to the person, click what is asked for."""
     name, kind = said(r"Find (.*) in the contact book and click on their (.*)\.", utterance)
     if not called(sight, name, "heading"):
         return click(called(sight, ">", "link"))
@@ -141,6 +156,7 @@ def inbox(utterance: str, sight: Sight) -> Move | None:
 
 
 def social_media(utterance: str, sight: Sight) -> Move | None:
+    """A button of a user's post; some are in its menu."""
     user, button = said(r'user (@\w+), click on the "(.*)" button', utterance)
     if found := called(sight, button, "text") or called(sight, f"{button} {user}", "text"):
         return click(found)

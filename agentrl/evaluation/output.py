@@ -25,11 +25,13 @@ def tell(config: EvalConfig, suite: Suite, outcomes: Sequence[Outcome], seconds:
     for note in notes(config, suite):
         print(note)
     print("\n".join(whole.lines()))
-    if kinds := kinds_line(outcomes):
-        print(kinds)
     parts = by(outcomes, lambda o: o.part, seconds=seconds) if len(suite.parts) > 1 else {}
+    if not parts and (kinds := kinds_line(outcomes)):
+        print(kinds)
     for name, part in {**parts, **by_member(outcomes, seconds=seconds)}.items():
         print(f"\n{name}, {part.tasks} tasks\n" + "\n".join(part.lines()))
+        if name in parts and (kinds := kinds_line([o for o in outcomes if o.part == name])):
+            print(kinds)
 
 
 def heading(config: EvalConfig, suite: Suite, whole: Summary) -> str:

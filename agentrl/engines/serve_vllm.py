@@ -150,7 +150,20 @@ def command_line(model: str, settings: ServeSettings, build: str, *, prepare: bo
         words += ["--hf-overrides", json.dumps({"head_dtype": "float32"})]
     if on_cpu:
         words += ["--enforce-eager", "--block-size", "32", "--distributed-executor-backend", "uni"]
+        # seeded requests whose prompt is computed in parts end the CPU build: "CPU Generator does not use offset"
+        words += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(max(4096, longest(served, s)))]
     return words
+
+
+def longest(folder: str, settings: ServeSettings) -> int:
+    """Most tokens of a sequence."""
+    if settings.max_context is not None:
+        return settings.max_context
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text())
+    except (OSError, ValueError):  # a hub's, or a copy that is not written yet
+        return 0
+    return int(config.get("max_position_embeddings") or 0)
 
 
 def environment(settings: ServeSettings, build: str) -> dict[str, str]:

@@ -159,14 +159,15 @@ class VllmInProcess:
         """Take the weights of the learner's model as they are now, in place, between two steps.
 
         Args:
-            weights: That model, to compare with.
+            weights: That model; anything else stands for the one given at the start.
             version: What `Completion.version` will say.
 
         Raises:
             EngineError: it broke in the middle, or the first comparison with the learner failed; nothing is sampled
                 until a later `load` ends.
         """
-        self._order(lambda: self._load(version), self.deadline_s)
+        model = weights if isinstance(weights, torch.nn.Module) else self._model
+        self._order(lambda: self._load(model, version), self.deadline_s)
         if not self._compared and isinstance(weights, torch.nn.Module):  # in parts it cannot be run by one process
             self.check(weights)
 
@@ -180,18 +181,18 @@ class VllmInProcess:
 
         self._order(sleep, self.deadline_s)
 
-    def _load(self, version: int) -> None:
+    def _load(self, model: Any, version: int) -> None:
         local = self.local
         self.version = -1
         try:
             if self._asleep:
                 local.wake("weights")
             if not (self._adapters and self._base_loaded):
-                local.load(iter(WeightSource(self._model)))
+                local.load(iter(WeightSource(model)))
                 self._base_loaded = True
             if self._adapters:
                 path = self.folder / f"adapters-{version}"
-                save_adapters(self._model, path)
+                save_adapters(model, path)
                 local.load_adapters(ADAPTER, str(path))
                 self._forget_adapters(path)
             local.label(self.labels.of(version))

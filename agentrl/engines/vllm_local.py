@@ -152,7 +152,12 @@ def build(
         "enforce_eager": on_cpu,
     }
     if on_cpu:
-        arguments["block_size"] = 32
+        # in whole prompts: seeded requests that are computed in parts end the CPU build
+        arguments |= {
+            "block_size": 32,
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(4096, max_context),
+        }
     else:
         arguments |= {"gpu_memory_utilization": memory, "enable_sleep_mode": sleep}
     if fp32_head:

@@ -85,6 +85,18 @@ def test_a_turn_across_an_update_names_the_version_of_each_token(engine: VllmInP
     engine.mismatch_limit = 0.2
 
 
+def test_many_seeded_requests_with_long_prompts_at_once(engine: VllmInProcess) -> None:
+    """vLLM's CPU build dies of seeded requests whose prompts it computes in parts; it must not be let to."""
+    model = policy_model(SIZE, seed=6)
+    prompts = [[(i * k) % 500 + 3 for i in range(900)] for k in range(1, 13)]
+
+    async def all_at_once() -> list[Completion]:
+        return await asyncio.gather(*(engine.sample(p, Sampling(8, seed=k)) for k, p in enumerate(prompts)))
+
+    found = asyncio.run(all_at_once())
+    assert max(far(model, one, p)[0] for p, one in zip(prompts, found, strict=True)) < 1e-4
+
+
 def test_a_cancelled_request_is_forgotten(engine: VllmInProcess) -> None:
     async def run() -> None:
         with pytest.raises(TimeoutError):

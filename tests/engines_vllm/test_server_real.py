@@ -264,3 +264,14 @@ def test_a_server_killed_in_the_middle(served: Served, policy_folder: Path, tmp_
         asyncio.run(alone.close())
     finally:
         stop_server(process)
+
+
+def test_many_seeded_requests_with_long_prompts_at_once(engine: VllmServers, served: Served) -> None:
+    """vLLM's CPU build dies of seeded requests whose prompts it computes in parts; it must not be let to."""
+    prompts = [[(i * k) % 500 + 3 for i in range(900)] for k in range(1, 13)]
+
+    async def all_at_once() -> list[Completion]:
+        return await asyncio.gather(*(engine.sample(p, Sampling(8, seed=k, session=k)) for k, p in enumerate(prompts)))
+
+    found = asyncio.run(all_at_once())
+    assert max(far(served.model, p, one)[0] for p, one in zip(prompts, found, strict=True)) < 1e-4

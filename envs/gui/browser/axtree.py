@@ -69,7 +69,7 @@ def read(
     without: Callable[[Node], bool] = lambda _: False,
 ) -> Sight:
     """The lines of an accessibility tree; arguments as for `look`."""
-    walker = _Walker({n["nodeId"]: n for n in tree}, document.by_backend(), without)
+    walker = _Walker({n["nodeId"]: n for n in tree}, document, without)
     if tree:
         walker.walk(tree[0]["nodeId"], 0, "")
     number = 0
@@ -84,10 +84,9 @@ def read(
 class _Walker:
     """Collects lines."""
 
-    def __init__(
-        self, tree: dict[str, dict[str, Any]], nodes: dict[int, Node], without: Callable[[Node], bool]
-    ) -> None:
-        self.tree, self.nodes, self.without = tree, nodes, without
+    def __init__(self, tree: dict[str, dict[str, Any]], document: Document, without: Callable[[Node], bool]) -> None:
+        self.tree, self.document, self.without = tree, document, without
+        self.nodes = document.by_backend()
         self.found: list[Element] = []
 
     def walk(self, number: str, depth: int, called: str) -> None:
@@ -139,7 +138,7 @@ class _Walker:
 
     def _bare(self, item: Mapping[str, Any], node: Node) -> bool:
         """Whether a node without a role is something to click: it listens, is called something, and holds nothing."""
-        return node.clickable and bool(_label(node)) and not node.children and node.tag not in ("html", "body")
+        return node.clickable and bool(_label(node)) and node.tag not in ("html", "body") and self.document.hollow(node)
 
     def _options(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """The names of all options below a node."""

@@ -59,7 +59,7 @@ def _element(document: Document, node: Node, depth: int) -> Element | None:
         return None
     words = _own_text(document, node)
     marked = node.clickable or node.attributes.get("class") or node.attributes.get("id")
-    if not (words or node.tag in ALWAYS or (marked and not node.children)):
+    if not (words or node.tag in ALWAYS or (marked and document.hollow(node))):
         return None
     return Element(
         role=node.tag,

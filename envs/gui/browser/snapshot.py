@@ -73,6 +73,11 @@ class Document:
         """The nodes by Chromium's numbers."""
         return {node.backend: node for node in self.nodes}
 
+    def hollow(self, node: Node) -> bool:
+        """Whether nothing below a node is drawn."""
+        inside = (self.nodes[i] for i in node.children)
+        return all((n.box is None or n.box.empty) and self.hollow(n) for n in inside)
+
     def below(self, index: int) -> list[int]:
         """A node and all below it, in document order."""
         found = [index]

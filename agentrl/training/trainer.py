@@ -42,7 +42,7 @@ from agentrl.training.metrics import anchor_metrics, rollout_metrics
 from agentrl.training.rows import training_rows
 from agentrl.training.warmup import embedded_policy, warm_up
 from agentrl.training.world import World, weights
-from agentrl.trajectory import Group, Trajectory
+from agentrl.trajectory import Group, Stage, Trajectory
 
 EVALUATED = (
     *("success", "success_low", "success_high", "score", "score_low", "score_high"),
@@ -409,7 +409,12 @@ def _check_any_worked(groups: Sequence[Group], env_name: str) -> None:
     if failed and len(failed) == len(every):
         raise TrainingError(
             f"All {len(every)} episodes of this step failed outside the policy; the first one in stage "
-            f"'{failed[0].stage}': {failed[0].error}. Try the environment alone: agentrl envs check {env_name}"
+            f"'{failed[0].stage}': {failed[0].error.rstrip('.')}. "
+            + (
+                "Once the engine is well again, continue with --resume."
+                if failed[0].stage == Stage.SAMPLE
+                else f"Try the environment alone: agentrl envs check {env_name}"
+            )
         )
 
 

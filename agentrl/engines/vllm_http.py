@@ -111,7 +111,7 @@ class Line:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Unreachable(f"'{url}' is no address of a server; write http://host:port.") from error
         except httpx.TransportError as error:
-            what = str(error) or type(error).__name__
+            what = str(error).rstrip(".") or type(error).__name__
             raise Unreachable(f"the vLLM server {server} cannot be reached: {what}.") from error
         if answer.status_code >= 400:
             raise Refused(f"the vLLM server {server} refused {_path(url)}: {_why(answer)}", answer.status_code)

@@ -133,10 +133,11 @@ class VllmServers:
             try:
                 completion = await self._ask(server, ids, sampling, limit, self.entropy)
             except (Unreachable, wire.ForeignWeights) as error:
-                server.usable = False
                 tried[server] = str(error)
-                self.counters["servers_lost"] += 1
-                log.warning("%s Its requests go elsewhere.", error)
+                if server.usable:  # it was another request's to notice
+                    server.usable = False
+                    self.counters["servers_lost"] += 1
+                    log.warning("%s Nothing is asked of it until it takes new weights.", error)
                 continue
             except Refused as error:
                 if error.status < 500:

@@ -156,11 +156,18 @@ class Server:
         """Its name for the model."""
         self.max_context = 0
         """Most tokens of prompt and completion that it takes; 0: not known."""
+        self.asleep = False
+        """Whether it has dropped its weights for the learner's sake."""
         self.info: dict[str, Any] = {}
         """vLLM's configuration, from ``/server_info``."""
 
     def __repr__(self) -> str:
         return self.url
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it was started with its sleep mode."""
+        return bool((self.info.get("model_config") or {}).get("enable_sleep_mode"))
 
     async def get(self, path: str, **params: Any) -> Any:
         """Read something."""

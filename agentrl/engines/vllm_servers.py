@@ -30,7 +30,7 @@ from agentrl.engines.vllm_checks import compare
 from agentrl.engines.vllm_http import Line, Refused, Server, Unreachable, all_of
 from agentrl.engines.vllm_meeting import check_vocabulary, meet
 from agentrl.engines.vllm_routing import Router
-from agentrl.engines.weight_sync import Sync
+from agentrl.engines.weight_sync import AdapterSync, Sync
 from agentrl.errors import AgentRLError, ConfigError, EngineError
 
 T = TypeVar("T")
@@ -199,7 +199,7 @@ class VllmServers:
     def _publish(self, label: str, version: int) -> dict[str, str]:
         """What `load` does in the first process; returns the addresses that did not take the weights, and why."""
         assert self.sync is not None
-        errors = self._each(self.servers, lambda s: s.post("/pause", mode="keep", clear_cache="false"))
+        errors = self._each(self.servers, lambda s: self._still(s))
         here = [server for server in self.servers if server not in errors]
         try:
             errors |= self.sync.publish(here, label) if here else {}
@@ -211,7 +211,7 @@ class VllmServers:
         took = [server for server in here if server not in errors]
         self._abort([server for server in here if server in errors])
         self.version = version  # before going on: what is sampled from here on is of this version
-        errors |= self._each(took, lambda s: s.post("/resume"))
+        errors |= self._each(took, lambda s: self._go_on(s))
         for server in self.servers:
             server.usable = server not in errors
             if not server.usable:
@@ -281,7 +281,18 @@ class VllmServers:
     # ---- around ---------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Nothing to give up: servers have devices of their own."""
+        """Servers with a sleep mode, which share the learner's GPU, drop weights and cache (adapters: keep the base).
+
+        Raises:
+            EngineError: one of them cannot.
+        """
+        if not self.world.leads:
+            return
+        level = 1 if isinstance(self.sync, AdapterSync) else 2
+        sleepers = [server for server in self.servers if server.sleeps and server.usable]
+        self._raise_first(self.call(all_of(sleepers, lambda s: s.post("/sleep", level=level, mode="abort"))))
+        for server in sleepers:
+            server.asleep, server.usable = True, False
 
     def working(self) -> Any:
         """Nothing waits for anybody."""
@@ -308,6 +319,18 @@ class VllmServers:
         """The same call to several servers; those that failed, and why."""
         done = self.call(all_of(servers, work))
         return {s: e for s, e in zip(servers, done, strict=True) if isinstance(e, EngineError)}
+
+    async def _still(self, server: Server) -> None:
+        """Ready for weights: paused, and with memory for them."""
+        await server.post("/pause", mode="keep", clear_cache="false")
+        if server.asleep:
+            await server.post("/wake_up", tags="weights")
+
+    async def _go_on(self, server: Server) -> None:
+        if server.asleep:
+            await server.post("/wake_up", tags="kv_cache")
+            server.asleep = False
+        await server.post("/resume")
 
     def _abort(self, servers: Sequence[Server]) -> None:
         """What servers with half an update are at must not go on."""

@@ -45,7 +45,7 @@ class FakeVllm:
         path, query = request.url.path, dict(request.url.params)
         body = json.loads(request.content) if request.content else {}
         if path in self.overrides:
-            self.seen.append(path)
+            self.seen.append(path + ("?" + request.url.query.decode() if path in ("/sleep", "/wake_up") else ""))
             return httpx.Response(self.overrides[path][0], json=self.overrides[path][1])
         status, found = await self._reply(path, query, body)
         return httpx.Response(status, json=found)

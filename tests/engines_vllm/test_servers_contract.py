@@ -114,6 +114,25 @@ def test_an_interrupt_in_the_middle_leaves_servers_paused(connect: Connect, monk
         sample(engine)
 
 
+def test_servers_on_the_learners_gpu_sleep_while_it_learns(connect: Connect) -> None:
+    fake = FakeVllm()
+    fake.info["vllm_config"]["model_config"]["enable_sleep_mode"] = True
+    for path in ("/sleep", "/wake_up"):
+        fake.overrides[path] = (200, {"status": "ok"})
+    engine = connect(fake)
+    engine.load(None, 0)
+    fake.seen.clear()
+    engine.rest()
+    assert fake.seen == ["/sleep?level=2&mode=abort"]
+    with pytest.raises(EngineError, match="no vLLM server is left"):
+        sample(engine)
+    fake.seen.clear()
+    engine.load(None, 1)
+    wake = ["/wake_up?tags=weights", "/wake_up?tags=kv_cache"]
+    assert fake.seen == ["/pause?mode=keep", wake[0], *MEND, *ROUND, wake[1], "/resume"]
+    assert sample(engine).version == 1
+
+
 def test_servers_without_the_plugin_reload_a_file(connect: Connect) -> None:
     fake = FakeVllm()
     fake.info["vllm_config"]["weight_transfer_config"] = None

@@ -16,14 +16,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import queue
 import secrets
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +29,10 @@ from agentrl.engines import vllm_wire as wire
 from agentrl.engines.base import Completion, Sampling, nothing
 from agentrl.engines.vllm_checks import compare
 from agentrl.engines.vllm_local import Local, build
+from agentrl.engines.vllm_thread import Job, VllmThread, line
 from agentrl.engines.weight_source import WeightSource, has_adapters, save_adapters
 from agentrl.engines.weight_sync import ADAPTER, sync_folder
 from agentrl.errors import EngineError
-
-
-@dataclass(eq=False)
-class _Job:
-    """A request on its way."""
-
-    name: str
-    ids: list[int]
-    params: dict[str, Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Completion]
 
 
 class VllmInProcess:
@@ -97,12 +83,8 @@ class VllmInProcess:
         self.counters: dict[str, float] = dict.fromkeys(COUNTED, 0.0)
         self._model, self._adapters = model, has_adapters(model)
         self._base_loaded = self._asleep = self._compared = self.closed = False
-        self._broken = ""
         self._names = itertools.count()
-        self._waiting: dict[str, _Job] = {}
-        self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="agentrl-vllm", daemon=True)
-        self._thread.start()
+        self.thread = VllmThread(self._admit, self._read)
         make = make or (
             lambda: build(
                 model,
@@ -117,9 +99,10 @@ class VllmInProcess:
             )
         )
         try:
-            self.local: Local = self._order(make, 4 * deadline_s)
+            self.local: Local = self.thread.order(make, 4 * deadline_s)
+            self.thread.local = self.local
         except BaseException:
-            self._orders.put(None)
+            self.thread.end()
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
@@ -136,22 +119,12 @@ class VllmInProcess:
         Raises:
             EngineError: no weights (any more), a bad prompt, vLLM broke, a closed engine.
         """
-        if self.closed:
-            raise EngineError("the engine was closed.")
-        if self._broken:
-            raise EngineError(self._broken)
-        if self.version < 0 or self._asleep:
-            raise EngineError("vLLM has no whole weights at the moment: load them first.")
+        self._admit()
         limit = wire.room(ids, sampling, max_context=self.max_context, vocabulary=self.vocabulary)
         loop = asyncio.get_running_loop()
         params = wire.sampling_params(sampling, limit, self.entropy)
-        job = _Job(f"agentrl-{next(self._names)}", list(ids), params, loop, loop.create_future())
-        self._orders.put(lambda: self._add(job))
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            self._orders.put(lambda: self._drop(job))
-            raise
+        job = Job(f"agentrl-{next(self._names)}", list(ids), params, loop, loop.create_future())
+        return await self.thread.ask(job)
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -167,7 +140,7 @@ class VllmInProcess:
                 until a later `load` ends.
         """
         model = weights if isinstance(weights, torch.nn.Module) else self._model
-        self._order(lambda: self._load(model, version), self.deadline_s)
+        self.thread.order(lambda: self._load(model, version), self.deadline_s)
         if not self._compared and isinstance(weights, torch.nn.Module):  # in parts it cannot be run by one process
             self.check(weights)
 
@@ -175,11 +148,11 @@ class VllmInProcess:
         """Drop weights and cache where vLLM can (GPUs); with adapters the base is kept in the machine's memory."""
 
         def sleep() -> None:
-            if self.local.sleeps and not self._waiting:
+            if self.local.sleeps and not self.thread.waiting:
                 self.local.sleep(1 if self._adapters else 2)
                 self._asleep = True
 
-        self._order(sleep, self.deadline_s)
+        self.thread.order(sleep, self.deadline_s)
 
     def _load(self, model: Any, version: int) -> None:
         local = self.local
@@ -198,17 +171,17 @@ class VllmInProcess:
             local.label(self.labels.of(version))
             if self._asleep:
                 local.wake("kv_cache")
-            if not self._waiting:
+            if not self.thread.waiting:
                 local.reset_cache()
         except BaseException as error:
             self._base_loaded = False
-            self._fail("the update of the weights was interrupted; what was being sampled is lost")
+            self.thread.in_fail("the update of the weights was interrupted; what was being sampled is lost")
             with contextlib.suppress(Exception):
                 local.mend()
             if not isinstance(error, Exception):
                 raise
-            raise EngineError(f"vLLM did not take the weights of version {version}: {_line(error)}") from error
-        self._asleep, self._broken, self.version = False, "", version
+            raise EngineError(f"vLLM did not take the weights of version {version}: {line(error)}") from error
+        self._asleep, self.thread.broken, self.version = False, "", version
 
     def _forget_adapters(self, kept: Path) -> None:
         for folder in self.folder.glob("adapters-*"):
@@ -259,100 +232,27 @@ class VllmInProcess:
         if self.closed:
             return
         self.closed = True
-        self._orders.put(lambda: self._fail("the engine was closed."))
-        self._orders.put(self.local.close)
-        self._orders.put(None)
-        await asyncio.to_thread(self._thread.join, self.deadline_s)
+        self.thread.end(self._end)
+        await asyncio.to_thread(self.thread.join, self.deadline_s)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- in the thread ---------------------------------------------------------------------------
 
-    def _serve(self) -> None:
-        """Carry out orders, and step while anybody waits."""
-        while True:
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    order = self._orders.get(block=not self._waiting)
-                    if order is None:
-                        return
-                    order()
-                    if self._waiting and self._orders.empty():
-                        break
-            if not self._waiting:
-                continue
-            try:
-                ended = self.local.step()
-            except Exception as error:
-                self._broken = f"vLLM broke: {_line(error)}. Resume the run to start it anew."
-                self._fail(self._broken)
-                continue
-            for output in ended:
-                self._hand_out(output)
+    def _end(self) -> None:
+        self.thread.in_fail("the engine was closed.")
+        self.local.close()
 
-    def _order(self, work: Callable[[], Any], deadline_s: float) -> Any:
-        """Run in the thread and wait.
+    def _admit(self) -> str:
+        """The salt of requests, while there are whole weights."""
+        if self.closed:
+            raise EngineError("the engine was closed.")
+        if self.thread.broken:
+            raise EngineError(self.thread.broken)
+        if self.version < 0 or self._asleep:
+            raise EngineError("vLLM has no whole weights at the moment: load them first.")
+        return self.labels.of(self.version)
 
-        Raises:
-            EngineError: it takes too long.
-        """
-        done: Future[Any] = Future()
-
-        def run() -> None:
-            if not done.set_running_or_notify_cancel():
-                return
-            try:
-                done.set_result(work())
-            except BaseException as error:
-                done.set_exception(error)
-
-        self._orders.put(run)
-        try:
-            return done.result(deadline_s)
-        except (TimeoutError, FutureTimeout):
-            done.cancel()
-            raise EngineError(f"vLLM gave no answer within {deadline_s:g} s.") from None
-
-    def _add(self, job: _Job) -> None:
-        if job.future.cancelled():
-            return
-        if self.version < 0 or self._broken or self.closed:
-            self._settle(job, EngineError(self._broken or "vLLM has no whole weights at the moment: load them first."))
-            return
-        try:
-            self.local.add(job.name, job.ids, job.params, self.labels.of(self.version))
-        except Exception as error:
-            self._settle(job, EngineError(f"vLLM refused a request: {_line(error)}"))
-            return
-        self._waiting[job.name] = job
-
-    def _drop(self, job: _Job) -> None:
-        if self._waiting.pop(job.name, None) is not None:
-            self.local.abort(job.name)
-
-    def _fail(self, message: str) -> None:
-        """End all requests under way."""
-        for job in list(self._waiting.values()):
-            with contextlib.suppress(Exception):
-                self.local.abort(job.name)
-            self._settle(job, EngineError(message))
-        self._waiting.clear()
-
-    def _hand_out(self, output: Any) -> None:
-        job = self._waiting.pop(output.request_id, None)
-        if job is None:
-            return
-        try:
-            completion = self._read(output)
-        except EngineError as error:
-            self._settle(job, error)
-            return
-        self.counters["requests"] += 1
-        self.counters["prompt_tokens"] += len(job.ids)
-        self.counters["cached_tokens"] += completion.cached_tokens
-        self.counters["decoded_tokens"] += len(completion.ids)
-        self._settle(job, completion)
-
-    def _read(self, output: Any) -> Completion:
+    def _read(self, job: Job, output: Any) -> Completion:
         """A completion from vLLM's ``RequestOutput``."""
         said = output.outputs[0]
         ids = list(said.token_ids)
@@ -363,23 +263,12 @@ class VllmInProcess:
         spans = [(span.version, span.end) for span in said.weight_versions or ()]
         seen = wire.versions(len(ids), spans, self.labels.version) if spans else [self.version]
         cached = int(output.num_cached_tokens or 0)
-        return wire.complete(ids, logprobs, wire.entropies(rows, self.entropy), said.finish_reason, seen, cached)
-
-    def _settle(self, job: _Job, result: Completion | EngineError) -> None:
-        def settle() -> None:
-            if job.future.done():
-                return
-            if isinstance(result, EngineError):
-                job.future.set_exception(result)
-            else:
-                job.future.set_result(result)
-
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
-            job.loop.call_soon_threadsafe(settle)
+        completion = wire.complete(ids, logprobs, wire.entropies(rows, self.entropy), said.finish_reason, seen, cached)
+        self.counters["requests"] += 1
+        self.counters["prompt_tokens"] += len(job.ids)
+        self.counters["cached_tokens"] += cached
+        self.counters["decoded_tokens"] += len(ids)
+        return completion
 
 
 COUNTED = ("requests", "prompt_tokens", "cached_tokens", "decoded_tokens")
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -28,6 +28,7 @@ LAYERS = [
     ["algorithms"],
     ["config"],
     ["training", "evaluation"],
+    ["inspector"],
     ["listing"],
     ["cli", "__main__"],
 ]

@@ -97,22 +97,22 @@ def test_a_killed_browser_is_an_error_and_the_next_page_gets_another(browser: No
     os.killpg(before, signal.SIGKILL)
     with pytest.raises(BrowserError, match="look"):
         for _ in range(50):  # the connection's end may be noticed a moment later
-            page.do(lambda tab: tab.page.title(), "look again")
+            page.do(lambda tab: tab.page.title(), "look")
             time.sleep(0.05)
-            if not page.usable:
-                raise BrowserError("look")  # noticed between two calls
     assert page.do(title, "look") == "hello"
     assert chromium().pid != before
     page.close()
 
 
 def test_a_page_that_hangs_is_replaced(browser: None) -> None:
-    page, other = Page(200, 200, deadline_s=2), Page(200, 200)
+    page, other = Page(200, 200), Page(200, 200)
     assert page.do(title, "look") == other.do(title, "look") == "hello"
+    page.deadline_s = 2
     started = time.monotonic()
     with pytest.raises(BrowserError, match="hangs: it did not run within 2 s"):
         page.do(forever, "run")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30
+    page.deadline_s = 30
     assert page.do(title, "look") == "hello"
     assert other.do(title, "look") == "hello"
     page.close()
@@ -121,12 +121,14 @@ def test_a_page_that_hangs_is_replaced(browser: None) -> None:
 
 @pytest.mark.slow
 def test_a_browser_that_hangs_is_replaced(browser: None) -> None:
-    page = Page(200, 200, deadline_s=5)
+    page = Page(200, 200)
     page.do(title, "look")
+    page.deadline_s = 5
     before = chromium()
     os.killpg(before.pid, signal.SIGSTOP)
     with pytest.raises(BrowserError, match="hangs"):
         page.do(title, "look")
+    page.deadline_s = 30
     assert page.do(title, "look") == "hello"
     assert chromium() is not before
     assert gone(before.pid)
@@ -134,7 +136,7 @@ def test_a_browser_that_hangs_is_replaced(browser: None) -> None:
 
 
 def test_a_page_that_crashes_is_replaced(browser: None) -> None:
-    page = Page(200, 200, deadline_s=5)
+    page = Page(200, 200)
     page.do(title, "look")
     with pytest.raises(BrowserError):
         page.do(lambda tab: tab.page.goto("chrome://crash"), "crash")

@@ -37,7 +37,7 @@ PROGRAMS = (
     "chromium-*/chrome-*/Chromium.app/Contents/MacOS/Chromium",
     "chromium-*/*.exe",
 )
-START_S, END_S = 60.0, 5.0
+START_S, END_S = 60.0, 15.0
 """Seconds that the browser has to start and to end."""
 ARGUMENTS = (
     "--disable-gpu",

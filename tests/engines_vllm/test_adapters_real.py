@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from vllm_models import policy_model
-from vllm_serving import Served, start_server, stop_server
+from vllm_serving import start_server, stop_server
 
 from agentrl.engines.base import Sampling
 from agentrl.engines.vllm_checks import reference
@@ -67,10 +67,10 @@ def test_in_process(vllm: Any) -> None:
     assert "adapters: in process" in done.stdout, done.stdout[-1000:] + done.stderr[-3000:]
 
 
-def test_by_a_server(served: Served, policy_folder: Path, tmp_path: Path) -> None:
+def test_by_a_server(policy_folder: Path, tmp_path: Path) -> None:
     url, process = start_server(policy_folder, tmp_path / "log", "--sync", "files", "--lora-rank", "8")
     try:
-        engine = VllmServers([url], max_context=512, vocabulary=542, tokenizer=served.tokenizer, deadline_s=120)
+        engine = VllmServers([url], max_context=512, vocabulary=542, deadline_s=120)
         from transformers import AutoModelForCausalLM
 
         model = with_adapters(AutoModelForCausalLM.from_pretrained(str(policy_folder)), 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -46,11 +46,21 @@ class Account:
             return values[row : row + 1]
         return values[self.tokens_of(row)]
 
+    def replaced(self, group: int, trajectory: int) -> bool:
+        """Whether the algorithm put a remembered episode in the place of one of the dump."""
+        batch = self.steps.groups
+        return group in self.place and bool(batch) and trajectory in _replayed(batch[self.place.index(group)])
+
     def rows_of(self, group: int, trajectory: int) -> Ints:
         """Rows of a trajectory, by its group's place in the dump and its own place in the group."""
-        found = [self.place.index(group)] if group in self.place else []
+        found = [self.place.index(group)] if group in self.place and not self.replaced(group, trajectory) else []
         where = self.steps.where
         return np.flatnonzero((where[:, 0] == found[0]) & (where[:, 1] == trajectory)) if found else np.zeros(0, int)
+
+
+def _replayed(group: Group) -> Sequence[int]:
+    found: Sequence[int] = group.extras.get("replayed", ())
+    return found
 
 
 def account_of(algo: Algorithm, steps: Steps, *, seed: int = 0) -> Account:

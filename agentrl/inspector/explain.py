@@ -147,6 +147,8 @@ def left_out(account: Account, group: int, one: Trajectory) -> str:
         return f"It broke outside the policy ({plain(one.failure.error)}), so it is in no statistic and not trained."
     if not one.counts:
         return f"It ended as '{one.stop.value}' with {len(one.turns)} turns, so it is in no statistic and not trained."
+    if account.replaced(group, one.index):
+        return f"{account.algo.name} trained on a remembered episode in its place."
     if group not in account.place:
         return (
             f"Its group was left out of the step: {account.algo.name} trains on groups whose returns differ, and on no "

@@ -21,11 +21,10 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from agentrl.inspector.past import Past
-from agentrl.inspector.words import read_words, run_of, step_number
+from agentrl.inspector.words import number, read_words, run_of, step_number
 from agentrl.settings import asks_help
 
 USAGE = """usage: agentrl replay RUN STEP [--json] [--device D] [--tolerance X]
@@ -85,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     words = read_words(argv, ["RUN", "STEP"], flags=["--json"], values=["--device", "--tolerance"])
     past, step = run_of(words["RUN"]), step_number(words["STEP"])
-    found = replay(past, step, device=words.get("--device"), tolerance=float(words.get("--tolerance", "1e-4")))
+    found = replay(past, step, device=words.get("--device"), tolerance=number(words, "--tolerance", 1e-4))
     if "--json" in words:
         json.dump({"step": step, "verdict": found.verdict, "lines": [asdict(x) for x in found.lines]}, sys.stdout)
         print()

@@ -57,8 +57,8 @@ def before(past: Past, step: int, *, device: str | None = None) -> Trainer:
     if folder is None:
         kept = ", ".join(map(str, past.checkpoints)) or "none"
         raise RunError(
-            f"Taking step {step} again needs the checkpoint of step {step - 1}; '{past.path}' has those of steps {kept}. "
-            "A run keeps more with --run.save-every 1 --run.keep N."
+            f"Taking step {step} again needs the checkpoint of step {step - 1}; '{past.path}' has those of steps "
+            f"{kept}. A run keeps more with --run.save-every 1 --run.keep N."
         )
     quiet_libraries()
     config = _alone(past.config, device)
@@ -145,7 +145,7 @@ def keep(
 def _turns(
     trajectory: int, turns: Sequence[float], sizes: Mapping[tuple[int, int], int]
 ) -> Iterator[tuple[int, int, int]]:
-    """(turn, first token, one after its last) of a row; turns ascend, and the zeros that a row is padded with do not."""
+    """(turn, first token, one after its last) of a row. Turns ascend; the zeros that a row is padded with do not."""
     at, turn = 0, -1
     while at < len(turns) and int(turns[at]) > turn:
         turn = int(turns[at])

@@ -45,16 +45,27 @@ def read_words(
         else:
             raise UnknownName("flag", word, [*flags, *values])
     if len(plain) != len(places):
-        told = " ".join(places)
-        raise ConfigError(
-            f"{' '.join(plain) or 'Nothing'} was given, but {told} is expected, for example runs/last 1 0.0"
-        )
+        example = " ".join({"RUN": "runs/last", "STEP": "1", "TRAJECTORY": "0.0"}[name] for name in places)
+        given = f"'{' '.join(plain)}' was given" if plain else "Nothing was given"
+        raise ConfigError(f"{given}, but {' '.join(places)} is expected, for example: {example}")
     return found | dict(zip(places, plain, strict=True))
 
 
 def run_of(word: str) -> Past:
     """The run at a path."""
     return Past(Path(word))
+
+
+def number(words: dict[str, str], flag: str, default: float) -> float:
+    """The number after a flag.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return float(words.get(flag, default))
+    except ValueError:
+        raise ConfigError(f"{flag} {words[flag]} must be a number.") from None
 
 
 def step_number(word: str) -> int:

@@ -147,15 +147,16 @@ class AdapterSync:
 
     def __init__(self, model: Any, folder: Path, call: Callable[..., Any]) -> None:
         self.model, self.folder, self.call = model, folder, call
+        self._kept: Path | None = None
+        """The newest adapters: vLLM reads them again when requests use them."""
 
     def publish(self, servers: Sequence[Server], label: str) -> Failures:
         """See `Sync.publish`."""
         path = self.folder / f"adapters-{label.replace(':', '-')}"
         save_adapters(self.model, path)
-        try:
-            done = self.call(all_of(servers, lambda server: self._one(server, path, label)))
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        done = self.call(all_of(servers, lambda server: self._one(server, path, label)))
+        self.close()
+        self._kept = path
         return {server: error for server, error in zip(servers, done, strict=True) if error is not None}
 
     async def _one(self, server: Server, path: Path, label: str) -> None:
@@ -175,7 +176,10 @@ class AdapterSync:
         """Adapters are whole in every process."""
 
     def close(self) -> None:
-        """Nothing is left behind."""
+        """Remove the adapters."""
+        if self._kept is not None:
+            shutil.rmtree(self._kept, ignore_errors=True)
+            self._kept = None
 
 
 class TransferSync:

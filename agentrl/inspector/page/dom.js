@@ -26,6 +26,9 @@ function number(x, digits = 3) {
   return x.toFixed(size >= 100 ? 1 : digits);
 }
 
+// An environment that is a file, without its folders.
+const brief = (name) => name.split("/").pop();
+
 const signed = (x) => (x > 0 ? "+" : "") + number(x);
 
 // A background that says how large a value is: orange below zero, blue above.

@@ -44,7 +44,7 @@ const list = new Rows(26, (i) => {
   const row = h("div", {
     class: `row${e === selected ? " selected" : ""}${i && shown[i - 1].group !== e.group ? " first" : ""}`,
     "data-episode": `${e.step}/${e.group}.${e.index}`, onclick: () => open(e),
-    title: `${e.env} ${e.kind}\n${e.task}`,
+    title: `${brief(e.env)} ${e.kind}\n${e.task}`,
   });
   COLUMNS.forEach(([, name, tell]) => {
     const cell = h("span", { class: `c-${name}${name === "won" ? (e.failed ? " bad" : e.won ? " good" : "") : ""}` }, tell(e));
@@ -77,7 +77,7 @@ function choice(name, label, values, after) {
     filters[name] = name === "step" && value !== "" ? Number(value) : value;
     (after || refilter)(filters[name]);
   };
-  const options = values.map((v) => h("option", { value: v }, v === "any" ? `${label}: any` : v));
+  const options = values.map((v) => h("option", { value: v }, v === "any" ? `${label}: any` : name === "env" ? brief(v) : v));
   return h("select", { id: `f-${name}`, "aria-label": label, onchange: pick }, h("option", { value: "" }, label), options);
 }
 

@@ -36,7 +36,7 @@ async function draw() {
   const tabs = h("div", { class: "tabs", role: "tablist" }, TABS.map((name, i) =>
     h("button", { id: `tab-${name}`, role: "tab", "aria-selected": String(name === tab), onclick: () => setTab(name) }, `${i + 1} ${name}`)));
   const told = h("div", { class: "summary" }, h("b", null, `step ${e.step}, episode ${e.group}.${e.index}`),
-    badge("", `${of.env}:${of.seed}`), of.kind ? badge("kind", of.kind) : null, badge("ended by", one.stop), badge("return", number(one.reward)),
+    badge("", `${brief(of.env)}:${of.seed}`), of.kind ? badge("kind", of.kind) : null, badge("ended by", one.stop), badge("return", number(one.reward)),
     one.score === null ? null : badge("score", number(one.score)),
     one.won ? h("span", { class: "badge good" }, "won") : null, one.failure ? h("span", { class: "badge bad" }, "failure") : null,
     one.forked ? badge("forked from", `${e.group}.${one.forked[0]} after ${one.forked[1]} turns`) : null);
@@ -147,7 +147,7 @@ async function main() {
   const m = run.meta;
   document.title = `${m.name} – agentrl inspect`;
   clear($("app"),
-    h("header", null, h("b", { class: "name" }, m.name), h("span", { class: "note" }, `${m.env}, ${m.algo}, ${m.model}`),
+    h("header", null, h("b", { class: "name" }, m.name), h("span", { class: "note" }, `${brief(m.env)}, ${m.algo}, ${brief(m.model)}`),
       h("button", { id: "view-episodes", onclick: () => setView("episodes") }, "episodes"), h("button", { id: "view-curves", onclick: () => setView("curves") }, "curves"),
       h("input", { id: "search", type: "search", placeholder: "search text  /", onkeydown: (e) => { if (e.key === "Enter") { e.target.blur(); look(); } } }),
       h("span", { id: "status", class: "note", role: "status" }), h("button", { id: "theme", title: "light or dark (t)", onclick: toggleTheme }, "◐"),

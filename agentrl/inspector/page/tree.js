@@ -76,7 +76,7 @@ function groupView(of, current) {
       h("td", null, t.turns.length), h("td", null, t.stop), h("td", null, t.forked ? `${of.group}.${t.forked[0]}, after ${t.forked[1]} turns` : ""), h("td", null, t.drift || ""));
   });
   return h("div", { class: "group" },
-    h("p", { class: "note" }, `Task ${of.env}:${of.seed}${of.kind ? `, ${of.kind}` : ""}. ${of.trained ? "" : "This group was not trained on. "}`,
+    h("p", { class: "note" }, `Task ${brief(of.env)}:${of.seed}${of.kind ? `, ${of.kind}` : ""}. ${of.trained ? "" : "This group was not trained on. "}`,
       "Boxes are nodes of the token tree: grey what the environment wrote, blue what the policy said, the darker the higher its entropy; a click opens the turn."),
     treeOf(of, current), h("table", null, h("tr", null, head.map((x) => h("th", null, x))), rows));
 }

@@ -1,0 +1,89 @@
+"""Small runs to look at, made once; steps made of columns; a browser, where there is one."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentrl.envs.gui.browser.chromium import ARGUMENTS, check_browser, find_chromium
+from agentrl.errors import ConfigError
+
+TESTS = Path(__file__).resolve().parents[1]
+SETTINGS: dict[str, list[str]] = {
+    "arpo": ["--algo.initial=2", "--algo.decision=bernoulli", "--algo.alpha=0.9"],
+    "aepo": ["--algo.initial=2", "--algo.decision=bernoulli", "--algo.alpha=0.9"],
+    "tapo": ["--algo.refill=2"],
+    "dcpo": ["--algo.segments=6"],
+    "ppo": ["--algo.group_size=2"],
+}
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"borrowed_{path.parent.name}_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def rows() -> type:
+    """`Steps` from plain columns in any order (that of the algorithms' tests)."""
+    return _module(TESTS / "algorithms" / "conftest.py").Rows
+
+
+@pytest.fixture(scope="session")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``run_of("gigpo")``: a run of two steps under an algorithm, every checkpoint kept. Not to be changed."""
+    runs = _module(TESTS / "training" / "runs.py")
+
+    @functools.cache
+    def make(name: str) -> Path:
+        import torch
+
+        from agentrl.training.command import main
+
+        torch.set_num_threads(1)
+        folder = tmp_path_factory.mktemp("runs") / name
+        flags = ["--algo", name, *SETTINGS.get(name, []), "--train.steps=2", "--run.save_every=1", "--run.keep=9"]
+        assert main(runs.words(folder, *flags, "--eval.every=0", "--warmup.episodes=100")) == 0
+        return folder
+
+    return make
+
+
+@functools.cache
+def _missing() -> str:
+    try:
+        check_browser()
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; tests that need it are skipped without one."""
+    if reason := _missing():
+        pytest.skip(reason)
+    import os
+
+    from playwright.sync_api import sync_playwright
+
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=find_chromium(),
+            headless=True,
+            args=[*ARGUMENTS, *(["--no-sandbox"] if root else [])],
+            timeout=120_000,
+        )
+        yield found
+        found.close()

@@ -19,7 +19,7 @@ from agentrl.engines.vllm_servers import VllmServers
 from agentrl.engines.weight_sync import AdapterSync
 from agentrl.models import add_lora
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 PROMPT = [(i * 37) % 500 + 3 for i in range(60)]
 

@@ -19,7 +19,7 @@ from agentrl.engines.vllm_inprocess import VllmInProcess
 from agentrl.engines.weight_source import WeightSource
 from agentrl.errors import EngineError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 PROMPT = [(i * 37) % 500 + 3 for i in range(150)]
 SIZE = 542

@@ -25,7 +25,7 @@ from agentrl.engines.weight_source import WeightSource
 from agentrl.engines.weight_sync import FilesSync
 from agentrl.errors import ConfigError, EngineError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 PROMPT = [(i * 37) % 500 + 3 for i in range(150)]
 

@@ -17,7 +17,7 @@ import pytest
 
 from agentrl.engines.weight_sync import free_port
 
-START_S = 400.0
+START_S = 800.0
 """Seconds that a server may take to start on busy cores."""
 
 

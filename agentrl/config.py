@@ -143,8 +143,9 @@ class WarmupSettings(Section):
     """Peak learning rate; none: by the model (3e-3 embedded, 1e-5 others)."""
     batch_tokens: int = Field(2048, ge=1)
     """Tokens per optimizer step."""
-    observation_weight: float = Field(0.3, ge=0)
-    """Loss weight of tokens that the environment wrote (the embedded policy learns to read by it)."""
+    observation_weight: float | None = Field(None, ge=0)
+    """Loss weight of tokens that the environment wrote; none: what the environment says for the embedded policy, which
+    learns to read by it (0.3 by default), and 0.3 for others."""
     cache: bool = True
     """Keep warmed-up models under ~/.cache/agentrl, by the hash of all they depend on."""
 
@@ -229,6 +230,9 @@ class Config(Section):
                     update={
                         "episodes": _given(warmup.episodes, self.env.demonstrations[0] if tiny else 0),
                         "lr": _given(warmup.lr, 3e-3 if tiny else 1e-5),
+                        "observation_weight": _given(
+                            warmup.observation_weight, self.env.reading_weight if tiny else 0.3
+                        ),
                     }
                 ),
             }

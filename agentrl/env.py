@@ -119,6 +119,9 @@ class TextEnv(gymnasium.Env[str, str]):
     """Whether ``step`` takes the reply with its ``<think>`` block, and not only the visible text."""
     demonstrations: ClassVar[tuple[int, int]] = (2000, 2)
     """How many demonstrations the embedded policy needs before it is worth reinforcing, and passes over them."""
+    reading_weight: ClassVar[float] = 0.3
+    """How much the embedded policy practises to read in its warm-up: the loss weight of a token that the environment
+    wrote, where one that the policy writes has 1. More helps where much has to be copied."""
     splits: ClassVar[tuple[str, ...]] = ("train", "eval")
     """Names accepted by the constructor's ``split``, if it has one."""
     reward_range: tuple[float, float] = (0.0, 1.0)

@@ -47,6 +47,11 @@ class EnvSettings(Section):
         return sum(episodes for episodes, _ in found), max(passes for _, passes in found)
 
     @property
+    def reading_weight(self) -> float:
+        """`TextEnv.reading_weight`; for a mixture the largest of its members."""
+        return max(registry.spec(name).load().reading_weight for name in registry.members(self.name).values())
+
+    @property
     def kwargs(self) -> dict[str, Any]:
         """The environment's own settings as given."""
         return dict(self.model_extra or {})

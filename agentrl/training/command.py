@@ -72,7 +72,9 @@ def _run(config: Config, *, resumed: Path | None) -> int:
 
     world = open_world(parallel=config.train.parallel, deadline=config.train.peer_deadline)
     try:
-        return _train(config, resumed, world)
+        status = _train(config, resumed, world)
+        world.close()
+        return status
     except PeerError as error:
         if world.leads and not error.said:
             raise

@@ -313,7 +313,6 @@ class Trainer:
             pool.close()
         asyncio.run(self.engine.close())
         self.run.close()
-        self.world.close()
 
     def _seconds_left(self) -> float:
         done = self.step - self._first_step

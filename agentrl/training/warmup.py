@@ -207,7 +207,7 @@ def imitate(policy: Policy, data: list[tuple[Any, Any]], config: Config, progres
     """Train on sequences; returns the last mean loss of action tokens (nats)."""
     s, model = config.warmup, policy.model
     device = next(model.parameters()).device
-    assert s.lr is not None
+    assert s.lr is not None and s.observation_weight is not None, "resolve the configuration first"
     large = config.embedded and len(policy.tokenizer) > LARGE_VOCABULARY
     epochs = s.epochs if s.epochs is not None else (5 if large else config.env.demonstrations[1])
     batches_per_epoch = [

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -140,7 +141,8 @@ class World:
             return module
         from torch.nn.parallel import DistributedDataParallel
 
-        with self._asking():
+        with self._asking(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the new name of the argument does not exist in torch 2.11
             return DistributedDataParallel(module, broadcast_buffers=False)
 
     def _shard(self, module: nn.Module, blocks: Collection[str], dtype: torch.dtype | None) -> Any:
@@ -187,10 +189,10 @@ class World:
                     tensor.copy_(moved)
 
     def close(self) -> None:
-        """Leave."""
+        """Leave, all together. (After an error nobody waits: the program ends.)"""
         if self.size > 1 and torch.distributed.is_initialized():
-            with contextlib.suppress(RuntimeError):
-                torch.distributed.destroy_process_group()
+            self.together(lambda: None)
+            torch.distributed.destroy_process_group()
 
 
 def whole(tensor: Any) -> Any:
@@ -199,9 +201,12 @@ def whole(tensor: Any) -> Any:
 
 
 def weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Names and whole tensors of a model, one after the other."""
-    for name, tensor in module.state_dict().items():
-        yield name, whole(tensor)
+    """Names and whole tensors of a model, one after the other; what has two names comes under the first."""
+    seen: set[int] = set()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield name, whole(tensor.detach())
 
 
 @torch.no_grad()

@@ -92,10 +92,23 @@ class RolloutSettings(ContextSettings):
     """Invalid actions after which an episode is ended."""
     concurrency: int = Field(256, ge=1)
     """Episodes in flight."""
+    ahead: int = Field(0, ge=0)
+    """Steps whose episodes are played while the learner works on those of before; 0 is off. The run then no longer
+    repeats to the bit."""
+    straggler_share: float = Field(1.0, gt=0, le=1)
+    """Share of a step's groups that the learner waits for; the others play on and belong to the next step."""
+    max_staleness: int | None = Field(None, ge=0)
+    """Updates between the weights that a group began with and those that train on it, beyond which it is dropped;
+    none: what ahead makes inevitable, and one more where stragglers are waited for no longer."""
     episode_deadline: float = Field(1800.0, gt=0)
     """Seconds an episode may take."""
     step_deadline: float = Field(120.0, gt=0)
     """Seconds the environment may take for one step or reset."""
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether episodes are played while the learner works."""
+        return self.ahead > 0 or self.straggler_share < 1
 
 
 class TrainSettings(Section):
@@ -213,6 +226,16 @@ class Config(Section):
         if tiny and lora:
             raise ConfigError("model.lora_rank: the embedded policy is trained whole; leave it at 0.")
         rollout, train, warmup = self.rollout, self.train, self.warmup
+        if rollout.max_staleness is not None and rollout.max_staleness < rollout.ahead:
+            raise ConfigError(
+                f"rollout.max_staleness={rollout.max_staleness}: groups that are started {rollout.ahead} steps ahead "
+                f"are {rollout.ahead} updates old when their turn comes; raise it, or lower rollout.ahead."
+            )
+        if rollout.overlaps and self.algo.correction == "none":
+            raise ConfigError(
+                "algo.correction=none: episodes that are played ahead were sampled by older weights, and nothing would "
+                "account for it; leave algo.correction as it is, or set rollout.ahead 0 and rollout.straggler_share 1."
+            )
         published = "transcript" if tiny and "memory" not in needs else self.algo.default_context
         context = published if rollout.context == "auto" else rollout.context
         writes = context in ("memory", "compact", "report")

@@ -25,12 +25,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from agentrl.tokentree import ROOT, TokenTree
 from agentrl.trajectory import Group, Trajectory
+from agentrl.tree_attention import Segments, worthwhile
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,14 @@ class Pack:
     rows: list[Row]
     tokens: int
     """Tokens without padding."""
+    segments: Segments | None = None
+    """How to attend without a mask of N x N, where that is cheaper than with one (see `agentrl.tree_attention`)."""
 
     def to(self, device: torch.device | str) -> Pack:
         """The same pack on another device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {n: value.to(device) for n, value in vars(self).items() if isinstance(value, Tensor)}
+        if self.end_PN is not None:
+            moved["segments"] = worthwhile(moved["end_PN"])
         return Pack(**{**vars(self), **moved})
 
     def mask_PQK(self) -> Tensor | None:
@@ -303,6 +309,7 @@ def _assemble(rows: Sequence[Row], sequences: list[_Sequence], found: list[list[
         mask,
         list(rows),
         sum(len(s.ids) for s in sequences),
+        None if causal else worthwhile(end),
     )
 
 

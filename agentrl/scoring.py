@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from agentrl.pack import Pack
+from agentrl.tree_attention import attend_by_segments, no_mask
 
 CHUNK_ELEMENTS = 1 << 26
 """Most logits (K x V) held at once."""
@@ -79,6 +80,11 @@ def hidden_states(model: nn.Module, packed: Pack) -> Tensor:
     """Last hidden states [P, N, D] of a pack under its own attention mask."""
     body = backbone(model)
     arguments: dict[str, Any] = {"input_ids": packed.ids_PN, "position_ids": packed.position_PN, "use_cache": False}
+    parts = packed.segments
+    if parts is not None:
+        attend_by_segments(body)
+        whole: Tensor = body(**arguments, attention_mask=no_mask(packed.ids_PN), segments=parts).last_hidden_state
+        return whole
     mask = packed.mask_PQK()
     if mask is not None:
         arguments["attention_mask"] = mask

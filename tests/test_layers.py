@@ -21,7 +21,7 @@ LAYERS = [
     ["errors", "seeds"],
     ["values", "sections", "settings", "rewards"],
     ["env", "tags", "tool", "registry", "mixture", "envsettings"],
-    ["run", "trajectory", "tokentree", "envcheck", "scaffold", "play"],
+    ["run", "trajectory", "tokentree", "tree_attention", "envcheck", "scaffold", "play"],
     ["renderers", "pack", "scoring", "tiny", "models"],
     ["engines"],
     ["rollout"],

@@ -8,10 +8,8 @@ siblings.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from agentrl.engines.base import Engine
@@ -89,32 +87,45 @@ class Rollout:
             ContextOverflow: a first prompt does not fit the model's context.
             ConfigError: forks by entropy, with an engine that gives none.
         """
-        groups = [Group(t.env_seed, self.env_name, TokenTree(), []) for t in tasks]
-        ended = on_end or (lambda trajectory: None)
-        waiting: deque[Callable[[], Awaitable[None]]] = deque()
-        together = 1  # episodes that one entry of ``waiting`` plays at once
-        for task, group in zip(tasks, groups, strict=True):
-            if isinstance(explore, EntropyBranching):
-                waiting.append(partial(play_branching, self, task, group, explore, ended))
-                together = max(together, task.n)
-                continue
-            for index in range(task.n):
-                group.trajectories.append(Trajectory(index, derive_seed(task.sampling_seed, index)))
-                waiting.append(partial(self._play, task, group, group.trajectories[-1], ended))
-
-        async def lane() -> None:
-            # From the end of one episode to the start of the next there is no await, so a deterministic
-            # engine never sees a gap.
-            while waiting:
-                await waiting.popleft()()
-
+        lanes = self.lanes(tasks, explore)
         try:
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(min(max(1, self.concurrency // together), len(waiting))):
-                    lanes.create_task(lane())
+            async with asyncio.TaskGroup() as together:
+                played = [together.create_task(self.play(task, lanes, on_end, explore)) for task in tasks]
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
-        return groups
+        return [task.result() for task in played]
+
+    def lanes(self, tasks: Sequence[Task], explore: Explore | None = None) -> asyncio.Semaphore:
+        """What bounds the episodes in flight; groups that are played at the same time share it."""
+        together = max((task.n for task in tasks), default=1) if isinstance(explore, EntropyBranching) else 1
+        return asyncio.Semaphore(max(1, self.concurrency // together))
+
+    async def play(
+        self,
+        task: Task,
+        lanes: asyncio.Semaphore,
+        on_end: Callable[[Trajectory], None] | None = None,
+        explore: Explore | None = None,
+    ) -> Group:
+        """Run the episodes of one task, as `collect` does. When it is cancelled, so are they."""
+        group = Group(task.env_seed, self.env_name, TokenTree(), [])
+        ended = on_end or (lambda trajectory: None)
+
+        async def lane(episodes: Awaitable[None]) -> None:
+            async with lanes:
+                await episodes
+
+        if isinstance(explore, EntropyBranching):
+            await lane(play_branching(self, task, group, explore, ended))
+            return group
+        try:
+            async with asyncio.TaskGroup() as together:
+                for index in range(task.n):
+                    group.trajectories.append(Trajectory(index, derive_seed(task.sampling_seed, index)))
+                    together.create_task(lane(self._play(task, group, group.trajectories[-1], ended)))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+        return group
 
     async def _play(
         self, task: Task, group: Group, trajectory: Trajectory, on_end: Callable[[Trajectory], None]

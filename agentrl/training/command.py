@@ -68,7 +68,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(config: Config, *, resumed: Path | None) -> int:
     _prepare_libraries()
+    from agentrl.training.launch import end_with_parent
     from agentrl.training.world import PeerError, open_world
+
+    end_with_parent()
 
     world = open_world(parallel=config.train.parallel, deadline=config.train.peer_deadline)
     try:

@@ -82,6 +82,22 @@ def anchor_metrics(steps: Steps) -> dict[str, float]:
     }
 
 
+def staleness(groups: Sequence[Group], version: int) -> dict[str, float]:
+    """How many updates older than ``version`` the weights were that sampled the tokens."""
+    ages = [
+        (version - v, n)
+        for g in groups
+        for node in g.tree.nodes
+        if (s := node.sampled) is not None
+        for v, n in Counter(s.versions or {s.version: len(node.ids)}).items()
+    ]
+    tokens = sum(n for _, n in ages)
+    return {
+        "staleness": sum(age * n for age, n in ages) / max(1, tokens),
+        "staleness_max": float(max((age for age, _ in ages), default=0)),
+    }
+
+
 def _own(trajectory: Trajectory) -> list[Turn]:
     """The turns that were played for it, without those it shares with the episode it forked from."""
     return trajectory.turns[trajectory.forked_from[1] :] if trajectory.forked_from else trajectory.turns

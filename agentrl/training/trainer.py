@@ -12,7 +12,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,10 @@ from agentrl.run import Run, SilentRun, newest_checkpoint, step_of
 from agentrl.seeds import derive_seed
 from agentrl.settings import to_toml
 from agentrl.training import curriculum
+from agentrl.training.ahead import Player, Stream
 from agentrl.training.display import Display
 from agentrl.training.learner import Learner
-from agentrl.training.metrics import anchor_metrics, rollout_metrics
+from agentrl.training.metrics import anchor_metrics, rollout_metrics, staleness
 from agentrl.training.rows import training_rows
 from agentrl.training.warmup import embedded_policy, warm_up
 from agentrl.training.world import World, weights
@@ -62,17 +63,20 @@ class Trainer:
         device = next(policy.model.parameters()).device
         dtype = pick_dtype(config.model.dtype, device)
         self.history: History = {}
+        self._overlap: dict[str, float] = {}
         needs_reference = "ref_logprobs" in config.algo.needs
         self.engine = make_engine(
-            config.engine,
+            config.engine.model_copy(update={"deterministic": False}) if config.rollout.overlaps else config.engine,
             policy.model,
             max_context=policy.max_context,
             tokenizer=policy.tokenizer,
             dtype=dtype,
             world=Together(world.leads, world.sharded, world.together),
         )
-        if world.sharded and config.engine.name == "torch":
-            self.engine.load(dict(policy.model.state_dict()), step)  # weights of its own, before the learner's are cut
+        self.apart = world.sharded or (config.rollout.overlaps and config.engine.name == "torch")
+        """Whether the engine gets copies of the weights, and not the model."""
+        if self.apart and config.engine.name == "torch":
+            self.engine.load(dict(policy.model.state_dict()), step)  # before the learner's are cut up
         self.learner = Learner(
             policy.model,
             config.train,
@@ -81,10 +85,14 @@ class Trainer:
             critic=config.algo.critic(),
             world=world,
         )
-        plain = config.rollout.top_p == 1 and config.rollout.top_k == 0
-        self.exact = dtype == torch.float32 and plain and config.engine.name == "torch"
+        unaltered = config.rollout.top_p == 1 and config.rollout.top_k == 0
+        fresh = config.engine.name == "torch" and not config.rollout.overlaps
+        self.exact = dtype == torch.float32 and unaltered and fresh
+        """Whether the engine's log-probabilities are the learner's up to rounding."""
         self.pools = {split: WorkerPool(partial(config.env.make, split=split)) for split in ("train", "eval")}
-        self._started = time.monotonic()
+        self.player = Player() if config.rollout.overlaps else None
+        self.stream = self._stream(self.player) if self.player is not None else None
+        self._started = self._taken = time.monotonic()
         self._first_step = step
         if config.engine.name != "torch":  # it does not share the learner's weights
             self.publish(step)
@@ -159,9 +167,10 @@ class Trainer:
         groups, seconds = self.collect_enough(number)
         kept = self.worth_training(groups)
         values = rollout_metrics(groups, seconds=seconds) | anchor_metrics(Steps.of(groups))
-        values["dropped_groups"] = float(len(groups) - len(kept))
+        values |= {"dropped_groups": float(len(groups) - len(kept)), **self._overlap}
         with _undivided():  # half an update, or one without its line, must not be saved
-            self.engine.rest()
+            if not self.config.rollout.overlaps:
+                self.engine.rest()
             values |= self.learn(kept, number)
             self._check_mismatch(values)
             curriculum.remember(groups, self.history)
@@ -179,9 +188,15 @@ class Trainer:
         groups: list[Group] = []
         total = 0.0
         for round_ in range(max(1, algo.refill)):
-            made, seconds = self.collect(
-                "train", self.tasks(number, round_), temperature=self.config.rollout.temperature, explore=algo.explore()
-            )
+            if self.stream is not None and round_ == 0:
+                made, seconds = self.take(self.stream, number)
+            else:
+                made, seconds = self.collect(
+                    "train",
+                    self.tasks(number, round_),
+                    temperature=self.config.rollout.temperature,
+                    explore=algo.explore(),
+                )
             _check_any_worked(made, self.config.env.name)
             groups += made
             total += seconds
@@ -234,7 +249,8 @@ class Trainer:
 
         def play() -> list[Group]:
             rollout = self.rollout(split, temperature=temperature)
-            return asyncio.run(rollout.collect(self.world.share(tasks), on_end, explore))
+            episodes = rollout.collect(self.world.share(tasks), on_end, explore)
+            return self.player.run(episodes) if self.player else asyncio.run(episodes)
 
         groups = self.world.joined(self.world.together(play))
         self.display.finish()
@@ -250,9 +266,37 @@ class Trainer:
                 f"--engine.vllm.fp32-head, top_p=1 and top_k=0; continue with --resume {self.run.path}"
             )
 
+    def take(self, stream: Stream, number: int) -> tuple[list[Group], float]:
+        """The groups of a step from those under way; returns them and the seconds since the last ones were taken."""
+        taken = self.world.together(lambda: stream.take(number, last=self.config.train.steps))
+        groups = self.world.joined([part.groups for part in taken])
+        self._overlap = {
+            "carried_groups": float(sum(part.carried for part in taken)),
+            "stale_groups": float(sum(part.dropped for part in taken)),
+            "time/wait": max(part.waited_s for part in taken),
+            **staleness(groups, number - 1),
+        }
+        before, self._taken = self._taken, time.monotonic()
+        return groups, self.world.first(lambda: self._taken - before)
+
+    def _stream(self, player: Player) -> Stream:
+        r = self.config.rollout
+        longest = r.ahead + (r.straggler_share < 1) if r.max_staleness is None else r.max_staleness
+        explore = self.config.algo.explore()
+
+        def play(tasks: Sequence[Task]) -> list[Coroutine[Any, Any, Group]]:
+            rollout = self.rollout("train", temperature=r.temperature)
+            lanes = rollout.lanes(tasks, explore)
+            return [rollout.play(task, lanes, None, explore) for task in tasks]
+
+        def tasks(step: int) -> list[Task]:
+            return self.world.share(self.tasks(step))
+
+        return Stream(player, tasks, play, ahead=r.ahead, share=r.straggler_share, max_staleness=longest)
+
     def publish(self, version: int) -> None:
         """Give the engine the weights as they are now."""
-        self.engine.load(weights(self.policy.model) if self.world.sharded else self.policy.model, version)
+        self.engine.load(weights(self.policy.model) if self.apart else self.policy.model, version)
 
     def _evaluate_if_due(self) -> None:
         """Evaluate before the first step, now and then, and after the last; never twice, however often interrupted."""
@@ -311,6 +355,8 @@ class Trainer:
         """Release environments, engine and files."""
         for pool in self.pools.values():
             pool.close()
+        if self.player is not None:
+            self.player.close()
         asyncio.run(self.engine.close())
         self.run.close()
 

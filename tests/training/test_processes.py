@@ -115,6 +115,24 @@ def test_checkpoints_fit_any_number_of_processes(tmp_path: Path, parallel: str) 
     assert_near(tmp_path / "one", folder, 6)
 
 
+@pytest.mark.slow
+def test_nobody_outlives_the_launcher(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(*words(folder, "--eval.every", "0", "--env.nap", "0.05"), "--processes", "2")
+    started = time.monotonic()
+    while not read_metrics(folder):
+        assert process.poll() is None and time.monotonic() < started + 120
+        time.sleep(0.01)
+    alive = children(process)
+    assert len(alive) == 2
+    process.kill()
+    process.communicate(timeout=60)
+    started = time.monotonic()
+    while any(Path(f"/proc/{pid}").exists() for pid in alive):
+        assert time.monotonic() < started + 10, "still there"
+        time.sleep(0.05)
+
+
 def children(process: subprocess.Popen[str]) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True)
     return [int(line) for line in listed.stdout.split()]
@@ -147,7 +165,7 @@ def test_ctrl_c_saves_after_the_step(tmp_path: Path) -> None:
     while not read_metrics(folder):
         assert process.poll() is None and time.monotonic() < started + 120
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "stopped; saving" in said and "Traceback" not in said

@@ -121,16 +121,21 @@ class Pack:
     """Index into K of each trained token of a row; 0 where ``mask_BT`` is False."""
     mask_BT: Tensor
     rows: list[Row]
-    tokens: int
-    """Tokens without padding."""
+    lengths: tuple[int, ...]
+    """Tokens of each sequence without padding."""
     segments: Segments | None = None
     """How to attend without a mask of N x N, where that is cheaper than with one (see `agentrl.tree_attention`)."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens without padding."""
+        return sum(self.lengths)
 
     def to(self, device: torch.device | str) -> Pack:
         """The same pack on another device."""
         moved: dict[str, Any] = {n: value.to(device) for n, value in vars(self).items() if isinstance(value, Tensor)}
         if self.end_PN is not None:
-            moved["segments"] = worthwhile(moved["end_PN"])
+            moved["segments"] = worthwhile(moved["end_PN"], self.lengths)
         return Pack(**{**vars(self), **moved})
 
     def mask_PQK(self) -> Tensor | None:
@@ -299,6 +304,7 @@ def _assemble(rows: Sequence[Row], sequences: list[_Sequence], found: list[list[
         row[b, : len(tokens)] = torch.tensor([known[token] for token in tokens], dtype=torch.long)
         mask[b, : len(tokens)] = True
     causal = all(s.chain for s in sequences)
+    lengths = tuple(len(s.ids) for s in sequences)
     return Pack(
         ids,
         position,
@@ -308,8 +314,8 @@ def _assemble(rows: Sequence[Row], sequences: list[_Sequence], found: list[list[
         row,
         mask,
         list(rows),
-        sum(len(s.ids) for s in sequences),
-        None if causal else worthwhile(end),
+        lengths,
+        None if causal else worthwhile(end, lengths),
     )
 
 

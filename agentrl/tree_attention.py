@@ -20,6 +20,7 @@ transformers calls `attend` under the name `TREE`, and hands it the segments as 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,19 +70,20 @@ class Segments:
         )
 
 
-def segments(end_PN: Tensor) -> Segments:
+def segments(end_PN: Tensor, lengths: Sequence[int]) -> Segments:
     """Cut a pack into segments.
 
     Args:
-        end_PN: Index after the last token of each token's subtree (`agentrl.pack.Pack`); padding sees itself alone.
+        end_PN: Index after the last token of each token's subtree (`agentrl.pack.Pack`).
+        lengths: Tokens of each sequence before its padding, which is one segment: nobody reads what it attends to.
     """
     parts: list[Segment] = []
     length = end_PN.shape[1]
     for sequence, end in enumerate(end_PN.tolist()):
         path: list[tuple[int, int]] = []  # the segments that are open, each inside the ones before
-        first, padding = 0, _padding(end)
+        first, real = 0, lengths[sequence]
         for n in range(length):
-            if padding < n + 1 < length or (n + 1 < length and end[n + 1] == end[n] and end[n] > n + 1):
+            if n + 1 < length and (n >= real or (n + 1 < real and end[n + 1] == end[n] > n + 1)):
                 continue  # the next token is this one's only successor
             while path and end[path[-1][1] - 1] <= first:
                 path.pop()
@@ -93,22 +95,13 @@ def segments(end_PN: Tensor) -> Segments:
     return Segments(parts, length)
 
 
-def worthwhile(end_PN: Tensor) -> Segments | None:
+def worthwhile(end_PN: Tensor, lengths: Sequence[int]) -> Segments | None:
     """The segments of a pack, if it takes less time by them than with a dense mask (benchmarks/update_cost.py)."""
     sequences, length = end_PN.shape
     if length < (SHORT_ON_GPU if end_PN.is_cuda else SHORT):
         return None
-    found = segments(end_PN)
+    found = segments(end_PN, lengths)
     return found if end_PN.is_cuda or found.pairs < DENSE * sequences * length**2 else None
-
-
-def _padding(end: list[int]) -> int:
-    """Where the padding starts: tokens at the end that see themselves alone. Nobody reads what they attend to, so they
-    are one segment."""
-    n = len(end)
-    while n > 0 and end[n - 1] == n:
-        n -= 1
-    return n + 1  # the first of them is the last token of the last path
 
 
 def attend(

@@ -35,30 +35,17 @@ def test_segments_see_what_the_mask_shows(monkeypatch: pytest.MonkeyPatch, seed:
     mask = dense.mask_PQK()
     assert mask is not None and cut.segments is not None and dense.end_PN is not None
     covered = torch.zeros_like(dense.ids_PN)
-    sizes = (dense.end_PN > 0).sum(1)
     for part in cut.segments.parts:
         covered[part.sequence, part.first : part.last] += 1
         shown = mask[part.sequence, 0, part.first : part.last]
         own = part.last - part.first
-        if part.first >= int(real_tokens(dense)[part.sequence]):
+        if part.first >= dense.lengths[part.sequence]:
             continue  # padding
         for i in range(own):
             seen = part.path_K[: len(part.path_K) - own + i + 1]
             assert shown[i].nonzero()[:, 0].tolist() == sorted(seen.tolist())
-    assert bool((covered == 1).all()) and sizes.min() > 0
+    assert bool((covered == 1).all())
     assert cut.segments.query_M.tolist() == list(range(dense.ids_PN.numel()))
-
-
-def real_tokens(packed: Pack) -> torch.Tensor:
-    """[P] tokens of each sequence that are no padding."""
-    assert packed.end_PN is not None
-    lengths = []
-    for end in packed.end_PN.tolist():
-        n = len(end)
-        while n > 1 and end[n - 1] == n and end[n - 2] == n - 1:
-            n -= 1
-        lengths.append(n)
-    return torch.tensor(lengths)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -101,11 +88,11 @@ def test_without_segments_the_model_is_what_it_was(monkeypatch: pytest.MonkeyPat
 def test_long_packs_take_segments_and_short_ones_a_mask() -> None:
     end = torch.full((1, 2000), 2000)
     end[0, 500:1000], end[0, 1000:1500] = 1000, 1500
-    made = tree_attention.worthwhile(end)
+    made = tree_attention.worthwhile(end, [2000])
     assert made is not None
     assert [(p.first, p.last) for p in made.parts] == [(0, 500), (500, 1000), (1000, 1500), (1500, 2000)]
     assert made.pairs == 500 * 500 + 3 * 500 * 1000
-    assert tree_attention.worthwhile(end[:, :1400].clamp(max=1400)) is None
+    assert tree_attention.worthwhile(end[:, :1400].clamp(max=1400), [1400]) is None
 
 
 @pytest.mark.gpu
@@ -127,7 +114,7 @@ def test_one_call_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_token_once() -> None:
     """Cutting is about the layout alone."""
     end = torch.tensor([[6, 6, 6, 6, 5, 6, 7, 8]])
-    parts = segments(end).parts
+    parts = segments(end, [6]).parts
     assert [(p.first, p.last, p.path_K.tolist()) for p in parts] == [
         (0, 4, [0, 1, 2, 3]),
         (4, 5, [0, 1, 2, 3, 4]),

@@ -72,6 +72,7 @@ class Memory(ToolEnv):
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval", "all")
     demonstrations: ClassVar[tuple[int, int]] = (12000, 1)
+    reading_weight: ClassVar[float] = 1.0
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     if dry:
         from agentrl.training.plan import describe
 
-        print(describe(config))
+        print(describe(config, processes))
         return 0
     if processes > 1 and "RANK" not in os.environ:
         from agentrl.training.launch import launch

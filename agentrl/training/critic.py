@@ -108,7 +108,7 @@ class Critic:
         """What continues it. Weights that are not trained are the policy's own and not repeated."""
         weights = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
         state: dict[str, Any] = {"weights": weights, "optimizer": self.optimizer.state_dict(), "steps": self.steps}
-        return dict(whole_state(state))
+        return dict(whole_state(state, keep=self.world.leads))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""

@@ -345,13 +345,17 @@ class Learner:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs besides the weights, whole: every process must ask, and any number can load it."""
+        """What a checkpoint needs besides the weights. Every process must ask; the leading one gets it whole, so that
+        any number of processes can load it."""
+        keep = self.world.leads
         return {
-            "optimizer": whole_state(self.optimizer.state_dict()),
+            "optimizer": whole_state(self.optimizer.state_dict(), keep=keep),
             "schedule": self.schedule.state_dict(),
             "updates": self.updates,
             "skipped": self.skipped,
-            "reference": whole_state(dict(self.reference.state_dict())) if self.reference is not None else None,
+            "reference": whole_state(dict(self.reference.state_dict()), keep=keep)
+            if self.reference is not None
+            else None,
             "critic": self.critic.state_dict() if self.critic is not None else None,
         }
 

@@ -332,7 +332,7 @@ class Trainer:
         if self.world.first(self._saved):
             return
         state = {"step": self.step, "learner": self.learner.state_dict(), "history": self.history}
-        model = {name: tensor.cpu() for name, tensor in weights(self.policy.model)} if self.world.sharded else None
+        model = self._whole_model() if self.world.sharded else None
 
         def write() -> None:
             with self.run.checkpoint(self.step, self.config.run.keep) as folder:
@@ -341,6 +341,10 @@ class Trainer:
                 torch.save(state, folder / "trainer.pt")
 
         self.world.first(write)
+
+    def _whole_model(self) -> dict[str, torch.Tensor]:
+        """The weights put together, in the leading process; the others take part, and get nothing."""
+        return {n: t.cpu() for n, t in weights(self.policy.model) if self.world.leads}
 
     def _saved(self) -> bool:
         newest = newest_checkpoint(self.run.path)
@@ -407,7 +411,7 @@ def resume(path: Path, config: Config, display: Display, world: World | None = N
     policy = load_policy(str(checkpoint), device=device, max_context=config.model.max_context)
     trainer = Trainer(config, run, policy, display, world, step=step)
     try:
-        state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location="cpu", mmap=True, weights_only=True)
     except Exception as error:  # torch has many words for a broken file
         raise RunError(
             f"The checkpoint '{checkpoint}' cannot be read: {error} Remove this folder to continue from the one before."

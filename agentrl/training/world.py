@@ -226,13 +226,19 @@ def _like(tensor: Tensor, own: Any) -> Tensor:
     return distribute_tensor(tensor.to(own.device), own.device_mesh, own.placements)
 
 
-def whole_state(state: Any) -> Any:
-    """An optimizer's state with every tensor put together, on the CPU where it was in parts."""
+def whole_state(state: Any, *, keep: bool) -> Any:
+    """An optimizer's or model's state with every tensor put together, on the CPU where it was in parts.
+
+    All processes must ask; those that do not ``keep`` it take part and get None for such tensors.
+    """
     if isinstance(state, dict):
-        return {key: whole_state(value) for key, value in state.items()}
+        return {key: whole_state(value, keep=keep) for key, value in state.items()}
     if isinstance(state, list):
-        return [whole_state(value) for value in state]
-    return whole(state).cpu() if hasattr(state, "full_tensor") else state
+        return [whole_state(value, keep=keep) for value in state]
+    if not hasattr(state, "full_tensor"):
+        return state
+    made = whole(state)
+    return made.cpu() if keep else None
 
 
 def split_state(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:

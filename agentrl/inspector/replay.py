@@ -119,7 +119,7 @@ def replay(past: Past, step: int, *, device: str | None = None, tolerance: float
         outcomes = rollout_metrics(groups, seconds=math.nan) | anchor_metrics(Steps.of(groups))
         outcomes["dropped_groups"] = float(len(groups) - len(kept))
         learnt = trainer.learn(kept, step)
-        lines = _compared({**outcomes, **learnt}, set(outcomes), logged, tolerance)
+        lines = _compared({**outcomes, **learnt}, set(outcomes) - set(learnt), logged, tolerance)
         after = past.checkpoints.get(step)
         if after is not None:
             folder_weights = weights_of(after)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from agentrl.envs.gui.browser.chromium import ARGUMENTS, check_browser, find_chromium
 from agentrl.errors import ConfigError
+from agentrl.inspector.command import inspect_run
 
 TESTS = Path(__file__).resolve().parents[1]
 SETTINGS: dict[str, list[str]] = {
@@ -31,6 +34,12 @@ def _module(path: Path) -> Any:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def apart(function: Callable[..., Any], *args: Any, **more: Any) -> Any:
+    """Call in a thread of its own: the one that drives a browser has a running event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(function, *args, **more).result()
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +62,16 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         torch.set_num_threads(1)
         folder = tmp_path_factory.mktemp("runs") / name
         flags = ["--algo", name, *SETTINGS.get(name, []), "--train.steps=2", "--run.save_every=1", "--run.keep=9"]
-        assert main(runs.words(folder, *flags, "--eval.every=0", "--warmup.episodes=100")) == 0
+        assert apart(main, runs.words(folder, *flags, "--eval.every=0", "--warmup.episodes=100")) == 0
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[..., int]:
+    """`inspect_run`, wherever it is called."""
+    return functools.partial(apart, inspect_run)
 
 
 @functools.cache
@@ -73,16 +88,16 @@ def browser() -> Iterator[Any]:
     """A headless Chromium; tests that need it are skipped without one."""
     if reason := _missing():
         pytest.skip(reason)
-    import os
-
     from playwright.sync_api import sync_playwright
 
+    rule = "--host-resolver-rules="
+    local = [a for a in ARGUMENTS if not a.startswith(rule)] + [f"{rule}MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
             executable_path=find_chromium(),
             headless=True,
-            args=[*ARGUMENTS, *(["--no-sandbox"] if root else [])],
+            args=[*local, *(["--no-sandbox"] if root else [])],
             timeout=120_000,
         )
         yield found

@@ -9,7 +9,6 @@ import time
 import pytest
 from hostile import hostile_run
 
-from agentrl.inspector.command import inspect_run
 from agentrl.inspector.past import Past
 from agentrl.inspector.server import make_server
 
@@ -40,10 +39,10 @@ def opened(browser):
 
 
 @pytest.fixture(scope="module")
-def arpo(run_of, tmp_path_factory):
+def arpo(run_of, write, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "arpo.html"
     past = Past(run_of("arpo"))
-    inspect_run(past, past.steps, out, learner="always")
+    write(past, past.steps, out, learner="always")
     return past, out
 
 
@@ -132,10 +131,10 @@ def test_filters_search_and_keys(opened, arpo):
     assert not page.locator("#help").is_visible() and not page.errors
 
 
-def test_hostile_texts_are_only_texts(opened, run_of, tmp_path):
+def test_hostile_texts_are_only_texts(opened, run_of, write, tmp_path):
     past = Past(hostile_run(run_of("gigpo"), tmp_path))
     out = tmp_path / "evil.html"
-    inspect_run(past, [1], out, learner="never")
+    write(past, [1], out, learner="never")
     page = opened(out.as_uri())
     page.check("#f-failure")
     page.click("[data-episode='1/0.3']")
@@ -157,7 +156,6 @@ def test_hostile_texts_are_only_texts(opened, run_of, tmp_path):
     assert not page.errors
 
 
-@pytest.mark.slow
 def test_served(opened, run_of):
     server = make_server(Past(run_of("gigpo")), learner="never")
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -175,7 +173,7 @@ def test_served(opened, run_of):
 
 
 @pytest.mark.slow
-def test_two_thousand_episodes_stay_quick(opened, run_of, tmp_path):
+def test_two_thousand_episodes_stay_quick(opened, run_of, write, tmp_path):
     """Two thousand lines; few of them are in the page at once. Bounds are wide."""
     copy = tmp_path / "long"
     shutil.copytree(run_of("gigpo"), copy)
@@ -183,7 +181,7 @@ def test_two_thousand_episodes_stay_quick(opened, run_of, tmp_path):
         shutil.copy(copy / "rollouts" / "step-000002.jsonl.gz", copy / "rollouts" / f"step-{step:06d}.jsonl.gz")
     past = Past(copy)
     out = tmp_path / "long.html"
-    assert inspect_run(past, past.steps, out, learner="never") == 2000
+    assert write(past, past.steps, out, learner="never") == 2000
     assert out.stat().st_size < 3_000_000
     page = opened(out.as_uri())
     assert page.locator("#count").text_content() == "2000 of 2000 episodes"

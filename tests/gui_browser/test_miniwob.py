@@ -65,6 +65,7 @@ def test_tasks_repeat(every: MiniWob, task: str) -> None:
     assert played(every, task, 4) != first
 
 
+@pytest.mark.slow
 def test_tasks_repeat_in_another_process(every: MiniWob) -> None:
     tasks = ["click-checkboxes", "email-inbox", "choose-date", "click-tab-2"]
     code = (
@@ -76,6 +77,7 @@ def test_tasks_repeat_in_another_process(every: MiniWob) -> None:
     assert json.loads(done.stdout) == json.loads(json.dumps(here))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["axtree", "dom"])
 def test_scripts_win(view: str) -> None:
     env = MiniWob(task="scripted", view=view)

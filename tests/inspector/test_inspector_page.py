@@ -13,7 +13,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from hostile import EVIL, hostile_run
+from hostile_texts import EVIL, hostile_run
 
 from agentrl.algorithms import Steps
 from agentrl.cli import main

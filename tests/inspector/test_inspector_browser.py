@@ -119,7 +119,7 @@ def test_filters_search_and_keys(opened, arpo):
     page.keyboard.press("/")
     page.keyboard.type("say c")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('status').textContent.includes('“')")
+    page.locator("#status", has_text="“").wait_for()
     wanted = sum("say c" in "\n".join([g.task, *(u.observation for u in t.turns)]) for s, g, t in every if s == 2)
     assert count() == wanted
     before = page.evaluate("document.documentElement.dataset.theme")

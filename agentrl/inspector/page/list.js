@@ -77,12 +77,12 @@ function choice(name, label, values, after) {
     filters[name] = name === "step" && value !== "" ? Number(value) : value;
     (after || refilter)(filters[name]);
   };
-  const options = values.map((v) => h("option", { value: v }, v === "any" ? `${label}: any` : name === "env" ? brief(v) : v));
+  const options = values.map((v) => h("option", { value: v, selected: filters[name] === v }, v === "any" ? `${label}: any` : name === "env" ? brief(v) : v));
   return h("select", { id: `f-${name}`, "aria-label": label, onchange: pick }, h("option", { value: "" }, label), options);
 }
 
 function tick(name, label) {
-  const input = h("input", { type: "checkbox", id: `f-${name}`, onchange: (e) => { filters[name] = e.target.checked; refilter(); } });
+  const input = h("input", { type: "checkbox", id: `f-${name}`, checked: filters[name], onchange: (e) => { filters[name] = e.target.checked; refilter(); } });
   return h("label", null, input, label);
 }
 
@@ -91,7 +91,14 @@ function filterBar() {
   const steps = run.meta.serve ? run.meta.steps : distinct((e) => e.step).sort((a, b) => a - b);
   const tools = distinct((e) => e.tools);
   return h("div", { class: "filters" },
-    choice("step", "all steps", steps, async (step) => { if (step !== "") await loadStep(step); refilter(); }),
+    choice("step", "all steps", steps, async (step) => {
+      if (run.meta.serve && step !== "" && !run.loaded.has(step)) {
+        await loadStep(step);
+        document.querySelector(".filters").replaceWith(filterBar());  // with the names that came with it
+        document.getElementById("f-step").value = String(step);
+      }
+      refilter();
+    }),
     choice("env", "all environments", distinct((e) => e.env)),
     choice("outcome", "won or not", ["won", "not won"]),
     choice("stop", "ended by", distinct((e) => e.stop)),

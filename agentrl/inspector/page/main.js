@@ -156,11 +156,12 @@ async function main() {
     h("main", { id: "curves", hidden: true }),
     h("div", { id: "help", hidden: true }, h("h2", null, "Keys"), h("dl", null, KEYS.map(([key, what]) => [h("dt", null, key), h("dd", null, what)]))));
   document.addEventListener("keydown", onKey);
-  setView(run.episodes.length ? "episodes" : "curves");
+  setView(m.steps.length ? "episodes" : "curves");
   if (m.serve && m.steps.length) {
     const last = m.steps[m.steps.length - 1];
     await loadStep(last);
     filters.step = last;
+    document.querySelector(".filters").replaceWith(filterBar());
     $("f-step").value = String(last);
   }
   refilter();

@@ -71,7 +71,11 @@ function tokenTable(tokens) {
     return row;
   });
   const head = h("div", { class: "token head" }, TOKEN_COLUMNS.map(([name], c) => h("span", { class: `k${c}` }, name)));
-  requestAnimationFrame(() => rows.show(tokens.length));
+  const first = tokens.findIndex((t) => t.mask);
+  requestAnimationFrame(() => {
+    rows.show(tokens.length);
+    rows.node.scrollTop = Math.max(0, (first - 5) * 22);
+  });
   return h("div", { class: "tokentable" }, head, rows.node);
 }
 

@@ -14,7 +14,10 @@ from agentrl.trajectory import Group, StopReason, Trajectory, Turn
 
 
 def rollout_metrics(groups: Sequence[Group], *, seconds: float) -> dict[str, float]:
-    """Metrics of a batch. Rates of outcomes are over the episodes that count: failures are given apart."""
+    """Metrics of a batch. Rates of outcomes are over the episodes that count: failures are given apart.
+
+    ``component/NAME`` is what the environment tells in ``info["reward"]`` (recall, format, ...), summed over an episode.
+    """
     every = [t for g in groups for t in g.trajectories]
     counted = [t for t in every if t.counts]
     turns = [u for t in counted for u in t.turns]
@@ -52,6 +55,8 @@ def rollout_metrics(groups: Sequence[Group], *, seconds: float) -> dict[str, flo
         out[f"tasks/{member}"] = float(sum(g.member == member for g in groups))
         out[f"reward/{member}"] = _mean([t.reward for t in of_member])
         out[f"success/{member}"] = _mean([float(t.won) for t in of_member])
+    for name in sorted({name for t in counted for u in t.turns for name in u.components}):
+        out[f"component/{name}"] = _mean([sum(u.components.get(name, 0.0) for u in t.turns) for t in counted])
     out |= _memory(groups)
     return out | {f"stop/{reason.value}": count / len(every) for reason, count in stops.items()}
 

@@ -16,7 +16,7 @@ from agentrl.trajectory import Group, StopReason, Trajectory, Turn
 def rollout_metrics(groups: Sequence[Group], *, seconds: float) -> dict[str, float]:
     """Metrics of a batch. Rates of outcomes are over the episodes that count: failures are given apart.
 
-    ``component/NAME`` is what the environment tells in ``info["reward"]`` (recall, format, ...), summed over an episode.
+    ``component/NAME`` is what the environment tells in ``info["reward"]`` (recall, ...), summed over an episode.
     """
     every = [t for g in groups for t in g.trajectories]
     counted = [t for t in every if t.counts]

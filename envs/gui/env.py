@@ -67,7 +67,8 @@ class Gui(TextEnv):
     """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "eval", "all")
-    demonstrations: ClassVar[tuple[int, int]] = (10000, 2)
+    demonstrations: ClassVar[tuple[int, int]] = (10000, 3)
+    reading_weight: ClassVar[float] = 1.0
 
     def __init__(
         self,

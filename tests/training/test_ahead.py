@@ -118,7 +118,10 @@ def test_who_would_be_too_old_is_dropped_and_replaced(player: Player) -> None:
     groups, carried, dropped = stage.take(2)
     assert (groups, carried, dropped) == ([(2, 0), (2, 1)], 0, 1)
     stage.end((3, 0), (3, 1), (3, 2))
-    assert len(stage.take(3)[0]) == 3 and stage.cancelled == [(1, 1)]
+    taken = stage.take(3)[0]  # two are enough; the third may be done as well
+    assert set(taken) <= {(3, 0), (3, 1), (3, 2)} and len(taken) >= 2
+    assert [name for name in stage.begun if name[0] == 3] == [(3, 0), (3, 1), (3, 2)]
+    assert stage.cancelled == [(1, 1)]
 
 
 def test_nothing_is_lost_and_nothing_taken_twice(player: Player) -> None:

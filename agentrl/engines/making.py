@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import torch
@@ -11,10 +12,21 @@ from agentrl.engines.settings import EngineSettings, VllmSettings
 from agentrl.engines.torch_engine import TorchEngine
 from agentrl.engines.weight_source import WeightSource, has_adapters
 from agentrl.engines.weight_sync import FILES, AdapterSync, FilesSync, Sync, TransferSync, sync_folder
-from agentrl.errors import ConfigError
+from agentrl.errors import ConfigError, MissingExtra
 
 SAMPLE_S = 3600.0
 """Seconds for one completion by a server; whoever asks has a shorter deadline of its own."""
+
+
+def check_installed(settings: EngineSettings) -> None:
+    """Say at once, and not after a warm-up, that what the engine needs is not installed.
+
+    Raises:
+        MissingExtra: naming the extra.
+    """
+    needed = None if settings.name == "torch" else "httpx" if settings.vllm.servers else "vllm"
+    if needed and importlib.util.find_spec(needed) is None:
+        raise MissingExtra(needed, "vllm")
 
 
 def make_engine(

@@ -40,9 +40,9 @@ def main(argv: Sequence[str]) -> int:
     if asks_help(words):
         print(USAGE + "\n" + help_text(Config, words))
         return 0
-    resumed = _take_value(words, "--resume")
+    resumed = _take_value(words, "--resume", "runs/last")
     dry = _take_flag(words, "--dry-run")
-    processes = _number(_take_value(words, "--processes"))
+    processes = _number(_take_value(words, "--processes", "4"))
     if resumed is not None:
         path = Path(resumed)
         from agentrl.run import read_config
@@ -86,7 +86,7 @@ def _run(config: Config, *, resumed: Path | None) -> int:
 
 def _train(config: Config, resumed: Path | None, world: World) -> int:
     from agentrl.training.display import Display
-    from agentrl.training.trainer import resume, start
+    from agentrl.training.opening import resume, start
 
     display = Display(silent=not world.leads)
     config = world.first(lambda: config)  # the directory's name has the time in it
@@ -152,12 +152,12 @@ def _with_directory(config: Config, path: Path | None) -> Config:
     return config.model_copy(update={"run": config.run.model_copy(update={"dir": chosen})})
 
 
-def _take_value(words: list[str], flag: str) -> str | None:
+def _take_value(words: list[str], flag: str, example: str) -> str | None:
     """Remove ``flag VALUE`` or ``flag=VALUE`` and return the value."""
     for i, word in enumerate(words):
         if word == flag:
             if i + 1 >= len(words) or words[i + 1].startswith("--"):
-                raise ConfigError(f"{flag} needs a value: {flag} runs/last")
+                raise ConfigError(f"{flag} needs a value: {flag} {example}")
             value = words[i + 1]
             del words[i : i + 2]
             return value

@@ -257,6 +257,8 @@ class Learner:
 
     def _packs(self, groups: Sequence[Group], rows: list[RowData]) -> list[tuple[list[RowData], Pack, bool]]:
         """This process's micro-batches; False marks one that is run because the others wait for it (`World.even`)."""
+        if not rows:
+            return []
         by_row = {id(data.row): data for data in rows}
         config = self.model.config
         width = int(getattr(config, "hidden_size", 1024))

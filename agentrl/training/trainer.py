@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,24 +23,22 @@ from agentrl.algorithms.steps import History
 from agentrl.config import Config
 from agentrl.engines.base import Together
 from agentrl.engines.making import make_engine
-from agentrl.env import EVAL_SEED_BASE, TextEnv
-from agentrl.errors import AgentRLError, RunError, TrainingError
+from agentrl.env import EVAL_SEED_BASE
+from agentrl.errors import TrainingError
 from agentrl.evaluation.harness import Summary, by_member, held_out, outcomes_of
-from agentrl.models import Policy, add_lora, load_policy, pack_policy, pick_device, pick_dtype, unpack_policy
+from agentrl.models import Policy, pick_dtype
 from agentrl.rollout.contexts import context_by_name
 from agentrl.rollout.explore import Explore
 from agentrl.rollout.loop import Limits, Rollout, Task
 from agentrl.rollout.worker import WorkerPool
-from agentrl.run import Run, SilentRun, newest_checkpoint, step_of
+from agentrl.run import Run, newest_checkpoint, step_of
 from agentrl.seeds import derive_seed
-from agentrl.settings import to_toml
 from agentrl.training import curriculum
 from agentrl.training.ahead import Player, Stream
 from agentrl.training.display import Display
 from agentrl.training.learner import Learner
 from agentrl.training.metrics import anchor_metrics, rollout_metrics, staleness
 from agentrl.training.rows import training_rows
-from agentrl.training.warmup import embedded_policy, warm_up
 from agentrl.training.world import World, weights
 from agentrl.trajectory import Group, Stage, Trajectory
 
@@ -369,89 +366,6 @@ class Trainer:
         return (time.monotonic() - self._started) / max(1, done) * (self.config.train.steps - self.step)
 
 
-def start(config: Config, display: Display, world: World | None = None) -> Trainer:
-    """A new run: directory, policy, warm-up."""
-    world = world or World()
-    env = config.env.make(split="train")  # a wrong environment is told before a directory is made
-    device = world.device(pick_device(config.model.device))
-    path = config.run.dir
-    assert path is not None, "the command names the directory"
-    policy = None if config.embedded else _pretrained(config, device)
-
-    def create() -> Run:
-        return Run.create(path, to_toml(config), tensorboard=config.run.tensorboard)
-
-    run = world.led(create) or SilentRun(path)
-    try:
-        policy = _warmed(config, env, device, display, world, policy)
-        env.close()
-        trainer = Trainer(config, run, policy, display, world)
-    except AgentRLError:
-        run.discard()
-        raise
-    run.begin()
-    return trainer
-
-
-def resume(path: Path, config: Config, display: Display, world: World | None = None) -> Trainer:
-    """Continue a run from its newest checkpoint; from the start if it was killed before the first one."""
-    world = world or World()
-    opened = world.led(lambda: Run.reopen(path, tensorboard=config.run.tensorboard))
-    checkpoint, step = world.first(lambda: opened[1:] if opened else (None, 0))
-    run = opened[0] if opened else SilentRun(path)
-    run.configure(to_toml(config))
-    device = world.device(pick_device(config.model.device))
-    if checkpoint is None:
-        env = config.env.make(split="train")
-        policy = None if config.embedded else _pretrained(config, device)
-        policy = _warmed(config, env, device, display, world, policy)
-        env.close()
-        run.begin()
-        return Trainer(config, run, policy, display, world)
-    policy = load_policy(str(checkpoint), device=device, max_context=config.model.max_context)
-    trainer = Trainer(config, run, policy, display, world, step=step)
-    try:
-        state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location="cpu", mmap=True, weights_only=True)
-    except Exception as error:  # torch has many words for a broken file
-        raise RunError(
-            f"The checkpoint '{checkpoint}' cannot be read: {error} Remove this folder to continue from the one before."
-        ) from error
-    trainer.learner.load_state_dict(state["learner"])
-    trainer.history = state["history"]
-    trainer.publish(step)
-    display.say(f"continuing {path} after step {step}")
-    return trainer
-
-
-def _warmed(
-    config: Config, env: TextEnv, device: torch.device, display: Display, world: World, policy: Policy | None
-) -> Policy:
-    """The policy that a run starts from: the embedded one (where none is given), or a pretrained one, warmed up."""
-
-    def prepare() -> Policy:
-        if policy is not None:
-            warm_up(policy, config, env, display.progress)
-            return policy
-        made, cached = embedded_policy(config, env, device, display.progress)
-        display.finish()
-        size = sum(p.numel() for p in made.model.parameters())
-        display.say(
-            f"embedded policy: {size:,} parameters, {len(made.tokenizer)} tokens"
-            + (" (warmed up earlier, from the cache)" if cached else "")
-        )
-        return made
-
-    made = world.led(prepare)
-    display.finish()
-    if policy is None and world.size > 1:
-        files = world.first(lambda: pack_policy(made) if made else {})
-        made = made or unpack_policy(files, device=device, max_context=config.model.max_context)
-    made = made or policy
-    assert made is not None, "every process has one by now"
-    world.broadcast(made.model)
-    return made
-
-
 def _check_any_worked(groups: Sequence[Group], env_name: str) -> None:
     every = [t for g in groups for t in g.trajectories]
     failed = [t.failure for t in every if t.failure is not None]
@@ -465,13 +379,6 @@ def _check_any_worked(groups: Sequence[Group], env_name: str) -> None:
                 else f"Try the environment alone: agentrl envs check {env_name}"
             )
         )
-
-
-def _pretrained(config: Config, device: torch.device) -> Policy:
-    policy = load_policy(config.model.name, device=device, max_context=config.model.max_context)
-    if config.model.lora_rank:
-        policy.model = add_lora(policy.model, config.model.lora_rank, seed=derive_seed(config.run.seed, "lora"))
-    return policy
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium_here import need_chromium
 
-from agentrl.envs.gui.browser.chromium import ARGUMENTS, check_browser, find_chromium
-from agentrl.errors import ConfigError
+from agentrl.envs.gui.browser.chromium import ARGUMENTS, find_chromium
 from agentrl.inspector.command import inspect_run
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -74,20 +74,10 @@ def write() -> Callable[..., int]:
     return functools.partial(apart, inspect_run)
 
 
-@functools.cache
-def _missing() -> str:
-    try:
-        check_browser()
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium; tests that need it are skipped without one."""
-    if reason := _missing():
-        pytest.skip(reason)
+    need_chromium()
     from playwright.sync_api import sync_playwright
 
     rule = "--host-resolver-rules="

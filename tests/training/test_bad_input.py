@@ -98,6 +98,18 @@ def test_a_library_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # -- models -----------------------------------------------------------------------------------------------
 
 
+def test_an_engine_that_is_not_installed_is_told_before_the_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("agentrl.training.opening.embedded_policy", pytest.fail)
+    with pytest.raises(MissingExtra, match=r"\[vllm\]"):
+        main(words(tmp_path / "run", "--engine", "vllm"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_folder_that_is_not_there(tmp_path: Path) -> None:
     message = refused(words(tmp_path / "run", "--model", str(tmp_path / "qwen")), ConfigError, tmp_path)
     assert f"There is no folder '{tmp_path / 'qwen'}'" in message
@@ -203,16 +215,16 @@ def test_some_episodes_fail_and_training_goes_on(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(module.Pick, "warm", False, raising=False)
     monkeypatch.setattr(module.Pick, "step", flaky)
-    from agentrl.training import trainer
+    from agentrl.training import opening
 
-    embedded = trainer.embedded_policy
+    embedded = opening.embedded_policy
 
     def then_curse(*args: Any) -> Any:
         found = embedded(*args)
         module.Pick.warm = True
         return found
 
-    monkeypatch.setattr(trainer, "embedded_policy", then_curse)
+    monkeypatch.setattr(opening, "embedded_policy", then_curse)
     assert main(words(tmp_path / "run")) == 0
     lines = [m for m in metrics(tmp_path / "run") if m["kind"] == "train"]
     assert len(lines) == 6 and all(0 < m["failures"] < 16 for m in lines)

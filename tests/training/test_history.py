@@ -19,7 +19,7 @@ from agentrl.seeds import derive_seed
 from agentrl.settings import load
 from agentrl.training.command import main
 from agentrl.training.display import Display
-from agentrl.training.trainer import resume
+from agentrl.training.opening import resume
 
 STEPS = 8
 

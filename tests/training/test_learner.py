@@ -123,6 +123,16 @@ def test_failed_trajectories_change_nothing() -> None:
     assert distance(clean, updated(model, groups)) == 0
 
 
+def test_a_batch_without_an_episode_that_counts_asks_nothing_of_the_model() -> None:
+    groups = random_groups(5)
+    for trajectory in (t for group in groups for t in group.trajectories):
+        trajectory.stop, trajectory.failure = StopReason.FAILED, Failure(Stage.STEP, "broken")
+    learner, steps = learner_of(random_model(5), reference=True), Steps.of(groups)
+    needs = frozenset({"entropies", "ref_logprobs"})
+    token = learner.annotate(groups, steps, needs, temperature=1.0, exact=False).token
+    assert token is not None and len(token.need("entropy")) == len(token.need("ref_logp")) == 0
+
+
 def test_longer_siblings_only_pad() -> None:
     """A row's share of the gradient does not depend on how long its neighbours in the batch are."""
     model, groups = random_model(6), random_groups(6, groups=1, trajectories=2)

@@ -13,7 +13,8 @@ from agentrl.config import Config
 from agentrl.settings import load
 from agentrl.training.command import main
 from agentrl.training.display import Display
-from agentrl.training.trainer import Trainer, start
+from agentrl.training.opening import start
+from agentrl.training.trainer import Trainer
 from agentrl.trajectory import Group
 
 FATE = Path(__file__).parent / "fate.py"

@@ -13,7 +13,7 @@ from agentrl.run import read_rollouts
 from agentrl.settings import load
 from agentrl.training.command import main
 from agentrl.training.display import Display
-from agentrl.training.trainer import resume
+from agentrl.training.opening import resume
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_evaluations_leave_nothing_in_the_engine(tmp_path: Path) -> None:
     from agentrl.engines.base import Sampling
     from agentrl.settings import load
     from agentrl.training.display import Display
-    from agentrl.training.trainer import start
+    from agentrl.training.opening import start
 
     trainer = start(load(Config, words(tmp_path / "run", "--env.page", "40")).resolved(), Display())
     ids = trainer.policy.renderer.open([{"role": "user", "content": "please " * 40 + "say a"}])

@@ -56,8 +56,8 @@ class Player:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """Cancel what is still going on, and end the thread."""
+    def cancel(self) -> None:
+        """End what is still going on."""
 
         async def cancel() -> None:
             others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -65,8 +65,12 @@ class Player:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
+        self.run(cancel())
+
+    def close(self) -> None:
+        """End what is still going on, and the thread. May be called twice."""
         if self._thread.is_alive():
-            self.run(cancel())
+            self.cancel()
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()
             self.loop.close()

@@ -7,7 +7,6 @@ killed and resumed makes the choices of one that was not.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import threading
@@ -87,8 +86,8 @@ class Trainer:
         self.exact = dtype == torch.float32 and unaltered and fresh
         """Whether the engine's log-probabilities are the learner's up to rounding."""
         self.pools = {split: WorkerPool(partial(config.env.make, split=split)) for split in ("train", "eval")}
-        self.player = Player() if config.rollout.overlaps else None
-        self.stream = self._stream(self.player) if self.player is not None else None
+        self.player = Player()
+        self.stream = self._stream() if config.rollout.overlaps else None
         self._started = self._taken = time.monotonic()
         self._first_step = step
         if config.engine.name != "torch":  # it does not share the learner's weights
@@ -246,8 +245,7 @@ class Trainer:
 
         def play() -> list[Group]:
             rollout = self.rollout(split, temperature=temperature)
-            episodes = rollout.collect(self.world.share(tasks), on_end, explore)
-            return self.player.run(episodes) if self.player else asyncio.run(episodes)
+            return self.player.run(rollout.collect(self.world.share(tasks), on_end, explore))
 
         groups = self.world.joined(self.world.together(play))
         self.display.finish()
@@ -276,7 +274,7 @@ class Trainer:
         before, self._taken = self._taken, time.monotonic()
         return groups, self.world.first(lambda: self._taken - before)
 
-    def _stream(self, player: Player) -> Stream:
+    def _stream(self) -> Stream:
         r = self.config.rollout
         longest = r.ahead + (r.straggler_share < 1) if r.max_staleness is None else r.max_staleness
         explore = self.config.algo.explore()
@@ -289,7 +287,7 @@ class Trainer:
         def tasks(step: int) -> list[Task]:
             return self.world.share(self.tasks(step))
 
-        return Stream(player, tasks, play, ahead=r.ahead, share=r.straggler_share, max_staleness=longest)
+        return Stream(self.player, tasks, play, ahead=r.ahead, share=r.straggler_share, max_staleness=longest)
 
     def publish(self, version: int) -> None:
         """Give the engine the weights as they are now."""
@@ -354,11 +352,11 @@ class Trainer:
 
     def close(self) -> None:
         """Release environments, engine and files."""
+        self.player.cancel()
         for pool in self.pools.values():
             pool.close()
-        if self.player is not None:
-            self.player.close()
-        asyncio.run(self.engine.close())
+        self.player.run(self.engine.close())
+        self.player.close()
         self.run.close()
 
     def _seconds_left(self) -> float:

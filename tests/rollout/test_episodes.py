@@ -97,7 +97,7 @@ BREAKS: list[tuple[Any, Stage, str]] = [
     ("exhausted", Stage.STEP, "StopIteration"),
     ("exit", Stage.STEP, "SystemExit"),
     ("slow", Stage.STEP, "the site did not answer"),
-    ("hang", Stage.STEP, "no answer within 0.2 s"),
+    ("hang", Stage.STEP, "no answer within 1.5 s"),
     ("bytes", Stage.STEP, "observation of type bytes; it must be str"),
     ("tuple", Stage.STEP, "must return (observation, reward, terminated, truncated, info)"),
     ("nan", Stage.STEP, "reward nan; it must be finite"),
@@ -105,7 +105,7 @@ BREAKS: list[tuple[Any, Stage, str]] = [
     ("unwritable", Stage.PARSE, "cannot write '#'"),
     ("~", Stage.PARSE, "cannot read '~'"),
     (RuntimeError("engine down"), Stage.SAMPLE, "RuntimeError: engine down"),
-    (HANG, Stage.SAMPLE, "no answer within 0.3 s"),
+    (HANG, Stage.SAMPLE, "no answer within 1.5 s"),
     (Say([]), Stage.SAMPLE, "without a token"),
 ]
 
@@ -114,7 +114,8 @@ BREAKS: list[tuple[Any, Stage, str]] = [
 def test_what_breaks_outside_the_policy_is_a_failure_and_spares_its_siblings(
     said: Any, stage: Stage, error: str
 ) -> None:
-    limits = Limits(step_s=0.2, sample_s=0.3, max_turns=3)
+    hangs = said in ("hang", HANG)  # the others get time: a busy machine is no failure of theirs
+    limits = Limits(step_s=1.5 if hangs else 60.0, sample_s=1.5 if hangs else 60.0, max_turns=3)
     group, _ = play([["go", "win"], ["go", said], ["lose"], []], limits=limits)
     won, broken, lost, long = group.trajectories
     assert broken.stop == S.FAILED and broken.failure is not None and not broken.counts
